@@ -1,0 +1,212 @@
+//! Every limit, by name, with its unit. What an operator can change is in the configuration; these are its defaults and
+//! the hard ceilings behind it.
+
+use std::time::Duration;
+
+/// Largest message a gRPC listener takes, bytes. The reference's value, which its clients know.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Concurrent calls on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1_000;
+/// Header list of one request, bytes.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+/// Open connections of one listener.
+pub const CONNECTIONS_MAX: usize = 12_000;
+/// Longest a unary call may take.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a drain waits for calls in flight.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Silence after which a connection is asked for a sign of life, and how long it has for it.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time a new connection has for its first bytes; silence until then is cut.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// Streams that a client has opened and reset before we looked at them, per connection; more is an attack (CVE-2023-44487).
+pub const PENDING_RESETS_MAX: usize = 20;
+/// Streams that we reset because of a client's errors, per connection.
+pub const LOCAL_RESETS_MAX: usize = 1_024;
+/// Connections that wait in the kernel to be accepted, per listener.
+pub const BACKLOG_CONNECTIONS: i32 = 1_024;
+/// Accepted connections that wait for the runtime they were dealt to, per listener and runtime.
+pub const DEALT_CONNECTIONS_MAX: usize = 256;
+/// Descriptors kept free of clients' connections: for storage, administration and calls to the application.
+pub const DESCRIPTORS_RESERVED: usize = 256;
+/// Pause of an accept loop when the machine has no descriptor or memory for another connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Refused connections that are told why before they are closed, at once; more are closed without a word.
+pub const REFUSALS_MAX: usize = 64;
+/// How long a refused client has to read why.
+pub const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
+/// Silence after which a drain ends a stream: what waits for news has none coming, a transfer in progress goes on.
+pub const DRAIN_STREAM_SILENCE: Duration = Duration::from_millis(500);
+/// How long one part of the process may take to stop.
+pub const STOP_HOOK_DEADLINE: Duration = Duration::from_secs(10);
+/// Threads for blocking work, per runtime.
+pub const BLOCKING_THREADS_MAX: usize = 16;
+/// Open connections of one administrative listener.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Longest an administrative request may take, and its head to arrive.
+pub const ADMIN_DEADLINE: Duration = Duration::from_secs(30);
+/// Body of an administrative request, bytes.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1 << 20;
+/// Longest `traceparent` and `tracestate` that travel on, bytes.
+pub const TRACE_PARENT_BYTES_MAX: usize = 256;
+pub const TRACE_STATE_BYTES_MAX: usize = 512;
+/// Finished spans that wait for their export; more are dropped.
+pub const TRACE_SPANS_MAX: usize = 4_096;
+/// Longest one export of spans may take.
+pub const TRACE_EXPORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Longest key of the engine, bytes.
+pub const KEY_BYTES_MAX: usize = 8 << 10;
+/// Largest value of the engine, bytes.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+/// Writes and conditions in one batch.
+pub const BATCH_WRITES_MAX: usize = 16_384;
+/// Keys and values of one batch, bytes.
+pub const BATCH_BYTES_MAX: usize = 128 << 20;
+/// Batches that wait for the committer.
+pub const COMMIT_QUEUE_BATCHES_MAX: usize = 65_536;
+/// Bytes that wait for the committer.
+pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 << 20;
+/// One group of batches under one sync: operations and bytes.
+pub const COMMIT_GROUP_WRITES_MAX: usize = 4_096;
+pub const COMMIT_GROUP_BYTES_MAX: usize = 4 << 20;
+/// Rows of one page of a scan.
+pub const SCAN_ROWS_MAX: usize = 1_000;
+/// Values of one page of a scan, bytes, unless the scan says otherwise. One row may be larger.
+pub const SCAN_BYTES_MAX: usize = 8 << 20;
+/// Expired rows removed in one step.
+pub const SWEEP_ROWS_MAX: usize = 1_000;
+
+/// Keys in one bulk call.
+pub const BULK_KEYS_MAX: usize = 10_000;
+/// How often a read and the commit that rests on it are tried when others change the row in between.
+pub const CONTENDED_TRIES_MAX: usize = 16;
+/// Lock and ownership leases.
+pub const LEASE_MAX: Duration = Duration::from_secs(24 * 60 * 60 * 366 * 68);
+/// Most that a lease may last longer than asked for, so that a slow commit does not make it end early.
+pub const LEASE_SLACK_MAX: Duration = Duration::from_secs(1);
+/// How often a lease is written when each commit takes too long for it.
+pub const LEASE_TRIES_MAX: usize = 3;
+/// Leases on partitions.
+pub const OWNERSHIP_LEASE_MIN: Duration = Duration::from_secs(1);
+pub const OWNERSHIP_LEASE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Name of a partition's owner, bytes.
+pub const OWNER_BYTES_MAX: usize = 128;
+/// Ids in one range of a sequencer.
+pub const SEQUENCE_COUNT_MAX: u64 = 1_000_000;
+/// Ids a WEAK sequence fetches at once.
+pub const SEQUENCE_SEGMENT: u64 = 10_000;
+/// Keys whose WEAK segments are held in memory; the ones used longest ago give way.
+pub const SEQUENCE_SEGMENTS_MAX: usize = 100_000;
+/// Ids left of a WEAK segment when the next one is fetched ahead.
+pub const SEQUENCE_IDS_LEFT: u64 = 1_000;
+/// Fetches in a row before a pause, and that pause.
+pub const SEQUENCE_FETCHES_MAX: usize = 5;
+pub const SEQUENCE_FETCH_PAUSE: Duration = Duration::from_secs(2);
+/// Longest a WEAK id waits for the segment behind the one that is used up.
+pub const SEQUENCE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Longest time to live of a key: what every store's clock can add to now.
+pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60 * 366 * 1_000);
+/// Watches of one configuration stream.
+pub const WATCHES_PER_STREAM_MAX: usize = 1_000;
+
+/// Configuration items in one answer.
+pub const CONFIG_ITEMS_MAX: usize = 10_000;
+/// How far a configuration watch may fall behind: changes, and their age. Older ones are trimmed.
+pub const CONFIG_LOG_ROWS_MAX: u64 = 10_000;
+pub const CONFIG_LOG_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Changes that a configuration watch holds in memory, and that one step of trimming removes.
+pub const CONFIG_LOG_PAGE_ROWS: usize = 64;
+
+/// Events of one consumer group that are with the application at once.
+pub const EVENTS_IN_FLIGHT: usize = 64;
+/// Events of one consumer group held in memory (in flight, or waiting behind their ordering key).
+pub const EVENTS_IN_MEMORY_MAX: usize = 1_024;
+/// The same in bytes.
+pub const EVENTS_IN_MEMORY_BYTES_MAX: usize = 8 << 20;
+/// Events of one consumer group that wait for their next attempt.
+pub const EVENTS_PARKED_MAX: usize = 10_000;
+/// First and longest pause before a refused event is delivered again.
+pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How often a waiting consumer group looks again whether an event is due, by the store's own clock.
+pub const RETRY_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Pauses before a failed read or write of a topic's rows is tried again.
+pub const TOPIC_FAULT_PAUSE_MIN: Duration = Duration::from_millis(50);
+pub const TOPIC_FAULT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often settled and aged events are removed, per component.
+pub const TOPIC_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an active consumer group notes that it is still there.
+pub const GROUP_SEEN_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// A consumer group that nobody reads with is forgotten after the topic's retention, but no sooner than this, after a
+/// start as well.
+pub const GROUP_IDLE_MIN: Duration = Duration::from_secs(60 * 60);
+/// Longest the application may take to answer one event.
+pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
+/// Connections to the application's callback: the first is kept, the others come and go with the load.
+pub const APP_CONNECTIONS_MAX: usize = 4;
+/// Calls on one of them before another is opened, if there may be one more; then they queue. Fewer connections cost less:
+/// what is ready together is written together. Many servers take a hundred calls at once.
+pub const APP_CALLS_PER_CONNECTION: usize = 100;
+/// How often connections to the application are looked at that have nothing to do.
+pub const APP_IDLE_INTERVAL: Duration = Duration::from_secs(30);
+/// Longest the application may take to accept a connection, and to list its topics.
+pub const APP_CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+pub const APP_LIST_DEADLINE: Duration = Duration::from_secs(10);
+/// Pauses between attempts to reach the application, and to subscribe.
+pub const APP_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub const APP_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Topics that an application may list.
+pub const APP_SUBSCRIPTIONS_MAX: usize = 10_000;
+/// How long, and how large, a topic grows unless its component says otherwise.
+pub const TOPIC_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const TOPIC_BYTES_MAX: u64 = 1 << 30;
+
+/// One message of a file stream, bytes; what the reference sends.
+pub const FILE_CHUNK_BYTES: usize = 100 << 10;
+/// One read or write of a file on its disk, bytes: large, so that a stream costs few hops to another thread. A stream holds
+/// two of them.
+pub const FILE_BLOCK_BYTES: usize = 10 * FILE_CHUNK_BYTES;
+/// Received pieces that one write of a file takes.
+pub const FILE_WRITE_PIECES_MAX: usize = 1_024;
+/// Entries in one page of a file listing.
+pub const FILE_LIST_MAX: usize = 10_000;
+/// What is still read of an upload that was refused early, so that its sender comes to read the reason.
+pub const UPLOAD_DRAIN_BYTES_MAX: usize = 16 << 20;
+pub const UPLOAD_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Body that an HTTP binding or an invoked service may answer with, bytes.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 << 20;
+/// Longest an HTTP binding waits for its answer, unless its settings say otherwise.
+pub const BINDING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest `InvokeService` waits, unless the caller says otherwise.
+pub const INVOKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// What an invoker may take beyond that to say what ran out of time.
+pub const INVOKE_GRACE: Duration = Duration::from_millis(250);
+/// Connections kept to one application or service.
+pub const OUTBOUND_CONNECTIONS_MAX: usize = 64;
+/// The most that a component's settings may ask for.
+pub const OUTBOUND_CONNECTIONS_CEILING: usize = 1_024;
+/// Calls on one of these connections, where they can share one.
+pub const OUTBOUND_STREAMS_PER_CONNECTION: usize = 100;
+/// How long a connection may lie idle: less than the 5 s after which common servers close theirs, so that a request seldom
+/// meets a connection that is just being closed.
+pub const OUTBOUND_IDLE: Duration = Duration::from_secs(4);
+/// Longest that connecting may take where calls share a connection; elsewhere it is part of the call's own time.
+pub const OUTBOUND_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Failed attempts to connect in a row after which there are pauses, and the longest pause.
+pub const OUTBOUND_CONNECT_FAILURES: u32 = 3;
+pub const OUTBOUND_CONNECT_PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Longest that any outward call may be told to take.
+pub const OUTBOUND_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// What an error message quotes of a failed answer's body, bytes: it travels percent-encoded in a trailer.
+pub const ERROR_BODY_BYTES_MAX: usize = 1 << 10;
+/// Redirects that an HTTP binding follows.
+pub const REDIRECTS_MAX: usize = 10;
+/// Attempts after the first one that an HTTP binding may be told to make.
+pub const BINDING_RETRIES_MAX: u32 = 10;
+/// Largest file that a binding gives, bytes.
+pub const BINDING_FILE_BYTES_MAX: usize = 64 << 20;
+/// Largest file of secrets, bytes.
+pub const SECRETS_FILE_BYTES_MAX: usize = 16 << 20;
