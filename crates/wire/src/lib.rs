@@ -1,0 +1,7 @@
+//! The protocol families' messages, servers and clients, and what our error kinds are called there.
+//!
+//! Everything under `gen/` is made from `proto/` by `cargo xtask codegen` and never edited. Each family has one module
+//! that shows its generated packages under a short path, with the descriptors that gRPC reflection serves.
+
+pub mod layotto;
+pub mod status;
