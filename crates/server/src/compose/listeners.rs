@@ -1,0 +1,62 @@
+//! What listens, under which limits, and what each listener serves.
+
+use axum::Router;
+
+use crate::admin::{self, Admin, Readiness};
+use crate::config::{Address, Config};
+use crate::serve::{Apps, Grpc, Limits, Listen, MovedBy, Plan};
+use crate::telemetry::Metrics;
+
+const LAYOTTO: MovedBy = MovedBy {
+    flag: "--layotto-listen",
+    variable: "BELAY_LAYOTTO_LISTEN",
+    setting: "listen.layotto",
+};
+const ADMIN: MovedBy = MovedBy {
+    flag: "--admin-listen",
+    variable: "BELAY_ADMIN_LISTEN",
+    setting: "listen.admin",
+};
+const ACTUATOR: MovedBy = MovedBy {
+    flag: "--actuator-listen",
+    variable: "BELAY_ACTUATOR_LISTEN",
+    setting: "listen.actuator",
+};
+const METRICS: MovedBy = MovedBy {
+    flag: "--metrics-listen",
+    variable: "BELAY_METRICS_LISTEN",
+    setting: "telemetry.metrics.listen",
+};
+
+pub(super) fn plan(config: &Config, metrics: &Metrics, readiness: &Readiness) -> Plan {
+    let all = [
+        ("layotto", &config.listen.layotto, LAYOTTO),
+        ("admin", &config.listen.admin, ADMIN),
+        ("actuator", &config.listen.actuator, ACTUATOR),
+        ("metrics", &config.telemetry.metrics.listen, METRICS),
+    ];
+    let on = all
+        .into_iter()
+        .filter(|(_, address, _)| **address != Address::Off);
+    let listeners = on.map(|(name, address, moved_by)| Listen {
+        connections_max: config.limits.connections,
+        ..Listen::new(name, address.clone(), moved_by)
+    });
+    Plan {
+        listeners: listeners.collect(),
+        runtimes: 0,
+        limits: Limits::from(&config.limits),
+        data_dir: Some(config.data_dir.clone()),
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+    }
+}
+
+pub(super) fn apps(config: &Config, layotto: Grpc, admin: Admin, actuator: Router) -> Apps {
+    let metrics = admin::metrics_router(&config.telemetry.metrics.path, admin.metrics.clone());
+    Apps::default()
+        .grpc("layotto", layotto)
+        .http("admin", admin.router().merge(actuator.clone()))
+        .http("actuator", actuator)
+        .http("metrics", metrics)
+}

@@ -1,0 +1,190 @@
+//! The one composition root: from a configuration to a running process, in reading order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_layotto::components::{Components, Live};
+use base::task::Tasks;
+use base::{Error, Result, codes};
+use drivers::derived::{Progress, Upkeep};
+use ports::{Context, Registry};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+
+use crate::admin::actuator::{self, Actuator};
+use crate::admin::readiness::Weight;
+use crate::admin::{About, Admin, Readiness};
+use crate::config::Config;
+use crate::serve::{self, Endpoints, Shutdown, spawn_on};
+use crate::telemetry::{Metrics, Traces, log};
+
+mod components;
+mod engine;
+mod layotto;
+mod listeners;
+mod reconfigure;
+
+use components::Opener;
+use reconfigure::Composer;
+
+/// How often derived components tidy up when nothing is left over, and the pause between steps when something is.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(30);
+const UPKEEP_PACE: Duration = Duration::from_millis(20);
+
+/// Runs until it is asked to stop, or has to. `serving` hears the addresses once every one of them takes connections.
+///
+/// Errors: whatever keeps it from starting, with its code; `ENGINE_STOPPED` when a write to the data directory has failed.
+pub fn run(
+    config: Config,
+    registry: Registry,
+    serving: impl FnOnce(&Endpoints) + Send + 'static,
+) -> Result<()> {
+    let log = log::start(&config.telemetry.log)?;
+    let (metrics, readiness, shutdown) = (Metrics::new(), Readiness::default(), Shutdown::default());
+    let bound = serve::bind(listeners::plan(&config, &metrics, &readiness))?;
+    bound.stop_on_signals(&shutdown)?;
+
+    let engine_part = readiness.part("engine", Weight::Essential);
+    let engine = engine::open(&config, &metrics)?;
+    engine_part.ready();
+    drop(spawn_on(
+        bound.runtimes().admin(),
+        "engine watch",
+        engine::end_with(engine.clone(), engine_part, shutdown.clone()),
+    ));
+
+    let tasks = Tasks::default();
+    let context = Context {
+        clock: engine.clock(),
+        engine: engine.clone(),
+        tasks: tasks.clone(),
+    };
+    let opener = Opener { registry, context };
+    let io = first_io(&bound)?;
+    let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
+    drop(spawn_on(&io, "component upkeep", keep_up(upkeep)));
+
+    let live = Arc::new(Live::from_pointee(components));
+    let composer = Composer {
+        opener,
+        configured: Mutex::new(config.components.clone()),
+    };
+    let consumer = layotto::consume(&config, live.clone(), &readiness, &io)?;
+    let layotto = layotto::grpc(&config, live, Arc::new(composer));
+    shutdown.hook("tasks", move || async move { tasks.ended().await });
+    if let Some(consumer) = consumer {
+        shutdown.hook("subscriptions", move || consumer.stop());
+    }
+
+    let about = About::this_binary();
+    let actuator = actuator(&config, about.clone(), log);
+    let admin = Admin {
+        about,
+        readiness,
+        metrics,
+    };
+    let traces = start_traces(&config, bound.runtimes().admin())?;
+    let indicator = actuator.process();
+    let apps = listeners::apps(&config, layotto, admin, actuator.router()).traces(traces);
+    let apps = apps.serving(move |endpoints| {
+        indicator.up();
+        serving(endpoints);
+    });
+    let outcome = main_runtime()?.block_on(bound.run(apps, shutdown));
+    if *engine.stopped().borrow() {
+        let message =
+            "a write to the data directory failed: start belay again, what was acknowledged is safe";
+        return Err(Error::new(codes::ENGINE_STOPPED, message));
+    }
+    outcome
+}
+
+async fn open_all(opener: Opener, mut config: Config) -> Result<(Config, Components, Vec<Upkeep>)> {
+    let (components, upkeep) = opener.open_all(&mut config).await?;
+    Ok((config, components, upkeep))
+}
+
+fn first_io(bound: &serve::Bound) -> Result<Handle> {
+    let first = bound.runtimes().io().next().cloned();
+    first.ok_or_else(|| Error::new(codes::INTERNAL, "there is no runtime for I/O"))
+}
+
+/// Waits on this thread for work on that runtime: what it spawns stays there.
+fn on<F>(runtime: &Handle, future: F) -> Result<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let task = spawn_on(runtime, "composition", future);
+    let ended = main_runtime()?.block_on(task);
+    ended.map_err(|cause| Error::new(codes::INTERNAL, "opening the components panicked").because(cause))
+}
+
+fn main_runtime() -> Result<tokio::runtime::Runtime> {
+    let failed = |cause| Error::new(codes::INTERNAL, "a runtime cannot be started").because(cause);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)
+}
+
+/// Small steps for ever. What one component cannot do now it can do the next time.
+async fn keep_up(upkeep: Vec<Upkeep>) {
+    loop {
+        let mut pause = UPKEEP_INTERVAL;
+        for component in &upkeep {
+            match component.step().await {
+                Ok(Progress::Done) => {}
+                Ok(Progress::More) => pause = UPKEEP_PACE,
+                Err(error) => tracing::warn!(code = error.code().id, %error, "a component was not tidied up"),
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn start_traces(config: &Config, runtime: &Handle) -> Result<Option<Traces>> {
+    let Some(otlp) = &config.telemetry.otlp else {
+        return Ok(None);
+    };
+    let app = config
+        .apps
+        .first()
+        .map(|app| app.id.clone())
+        .filter(|id| !id.is_empty());
+    Traces::start(otlp, app.as_deref().unwrap_or("belay"), runtime).map(Some)
+}
+
+/// Components under the names that the reference's probes know, where the configuration was the reference's.
+fn actuator(config: &Config, about: About, log: log::Control) -> Actuator {
+    let actuator = Actuator::new(about, Some(log));
+    for component in &config.components {
+        let Some(kind) = reference_kind(&component.driver) else {
+            continue;
+        };
+        for section in ["config_store", "lock", "sequencer", "file"] {
+            let serves = |port| {
+                component
+                    .ports
+                    .as_ref()
+                    .is_none_or(|ports| ports.iter().any(|own| own.port() == port))
+            };
+            if reconfigure::port(section).is_some_and(serves)
+                && let Some(name) = actuator::name(section, kind)
+            {
+                actuator.component(name).up();
+            }
+        }
+    }
+    actuator
+}
+
+/// What the reference calls components on that driver.
+fn reference_kind(driver: &str) -> Option<&'static str> {
+    match driver {
+        "embedded" | "memory" => Some("in-memory"),
+        "local-file" => Some("local"),
+        _ => None,
+    }
+}

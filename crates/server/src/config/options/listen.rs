@@ -1,0 +1,40 @@
+//! The listeners.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Address;
+
+/// Where Belay listens: each `host:port` (port 0: any free one), `unix:/path/of/a/socket`, or `off`. The addresses that
+/// were chosen are in `endpoints.json` in the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Layotto's runtime API, gRPC. Default: `127.0.0.1:34904`, which its SDKs know.
+    pub layotto: Address,
+    /// Health, metrics and the admin API, HTTP. Default: `127.0.0.1:9070`.
+    pub admin: Address,
+    /// Layotto's actuator, HTTP: health, info and logger below `/actuator`, for probes that ask for it. Default: `off`.
+    pub actuator: Address,
+}
+
+impl Listen {
+    /// Every listener with its option's name, in the order of the manual.
+    pub fn all(&self) -> [(&'static str, &Address); 3] {
+        [
+            ("layotto", &self.layotto),
+            ("admin", &self.admin),
+            ("actuator", &self.actuator),
+        ]
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            layotto: Address::loopback(34904),
+            admin: Address::loopback(9070),
+            actuator: Address::Off,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The whole server on free ports of the loopback, with a service that does as it is told.
+
+mod echo;
+mod harness;
+
+mod admin;
+mod connections;
+mod drain;
+mod limits;
+mod reflection;
+mod wire;

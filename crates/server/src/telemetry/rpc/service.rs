@@ -1,0 +1,239 @@
+//! The layer, its service, and the future of one call.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use base::trace;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+
+use super::answer::{self, Answer};
+use super::body::Observed;
+use super::call::{self, Call};
+use crate::telemetry::Traces;
+use crate::telemetry::methods::{Methods, Shape};
+
+/// What all calls of one listener share.
+pub struct Settings {
+    pub methods: Methods,
+    /// Of unary calls; a caller's own, shorter one is kept by tonic.
+    pub deadline: Duration,
+    /// Cancelled when the process begins to drain.
+    pub drain: CancellationToken,
+    pub traces: Option<Traces>,
+}
+
+#[derive(Clone)]
+pub struct Layer {
+    settings: Arc<Settings>,
+    /// What flow control counts its seconds from.
+    epoch: Instant,
+}
+
+impl Layer {
+    pub fn new(settings: Settings) -> Layer {
+        Layer {
+            settings: Arc::new(settings),
+            epoch: Instant::now(),
+        }
+    }
+}
+
+impl<S> tower::Layer<S> for Layer {
+    type Service = Service<S>;
+
+    fn layer(&self, inner: S) -> Service<S> {
+        Service {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Service<S> {
+    inner: S,
+    layer: Layer,
+}
+
+impl<S> tower::Service<Request<Body>> for Service<S>
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Observed>;
+    type Error = Infallible;
+    type Future = Running<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Running<S::Future> {
+        let settings = &self.layer.settings;
+        let path = request.uri().path();
+        let Some(method) = settings.methods.find(path) else {
+            let answer = Answer::unimplemented(settings.methods.complaint(path));
+            let call = Call::begin(settings.methods.unknown().clone(), None);
+            return Running::answered(call, answer, settings);
+        };
+        let (context, span) = call::context(request.headers(), settings.traces.as_ref(), method);
+        let shape = method.shape;
+        let call = Call::begin(method.clone(), span);
+        if shape == Shape::Unary && !method.admits(call.started() - self.layer.epoch) {
+            return Running::answered(call, Answer::limited(), settings);
+        }
+        let inner = catch_unwind(AssertUnwindSafe(|| match &context {
+            Some(context) => trace::within(context, || self.inner.call(request)),
+            None => self.inner.call(request),
+        }));
+        match inner {
+            Ok(inner) => Running {
+                step: Step::Inner { inner },
+                deadline: None,
+                call: Some(call),
+                context,
+                shape,
+                settings: settings.clone(),
+            },
+            Err(panic) => {
+                let answer = Answer::panicked();
+                call.end_in_panic(answer.code, &*panic);
+                Running::ended(answer, settings)
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// One call until its response's head.
+    pub struct Running<F> {
+        #[pin]
+        step: Step<F>,
+        // Set when the handler first has to wait: most calls never touch a timer.
+        #[pin]
+        deadline: Option<Sleep>,
+        call: Option<Call>,
+        context: Option<trace::Context>,
+        shape: Shape,
+        settings: Arc<Settings>,
+    }
+}
+
+pin_project! {
+    #[project = StepProjection]
+    enum Step<F> {
+        Inner { #[pin] inner: F },
+        Answered { response: Option<Response<Body>> },
+    }
+}
+
+impl<F> Running<F> {
+    fn answered(call: Call, answer: Answer, settings: &Arc<Settings>) -> Running<F> {
+        call.end(answer.code);
+        Running::ended(answer, settings)
+    }
+
+    fn ended(answer: Answer, settings: &Arc<Settings>) -> Running<F> {
+        Running {
+            step: Step::Answered {
+                response: Some(answer.response()),
+            },
+            deadline: None,
+            call: None,
+            context: None,
+            shape: Shape::Unary,
+            settings: settings.clone(),
+        }
+    }
+}
+
+type Answered = Poll<Result<Response<Observed>, Infallible>>;
+
+impl<F> Future for Running<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Observed>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Answered {
+        let this = self.as_mut().project();
+        let inner = match this.step.project() {
+            StepProjection::Inner { inner } => inner,
+            StepProjection::Answered { response } => {
+                let response = response.take().expect("polled once, it is ready at once");
+                return Poll::Ready(Ok(response.map(Observed::ended)));
+            }
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| match this.context {
+            Some(context) => trace::within(context, || inner.poll(cx)),
+            None => inner.poll(cx),
+        }));
+        match polled {
+            Ok(Poll::Ready(Ok(response))) => Poll::Ready(Ok(self.observe(response))),
+            Ok(Poll::Pending) => self.poll_deadline(cx),
+            Err(panic) => {
+                let answer = Answer::panicked();
+                if let Some(call) = self.as_mut().project().call.take() {
+                    call.end_in_panic(answer.code, &*panic);
+                }
+                Poll::Ready(Ok(self.cut(answer)))
+            }
+        }
+    }
+}
+
+impl<F> Running<F> {
+    fn observe(self: Pin<&mut Self>, mut response: Response<Body>) -> Response<Observed> {
+        let this = self.project();
+        answer::speak_as_reference(response.headers_mut());
+        let call = this.call.take().expect("a call is answered once");
+        if let Some(code) = answer::code(response.headers()) {
+            call.end(code);
+            return response.map(Observed::ended);
+        }
+        match this.shape {
+            Shape::Unary => response.map(|body| Observed::unary(body, call)),
+            Shape::Streaming => {
+                let context = this.context.take();
+                response.map(|body| Observed::streaming(body, call, context, &this.settings.drain))
+            }
+        }
+    }
+
+    fn poll_deadline(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Answered {
+        let mut this = self.as_mut().project();
+        if *this.shape == Shape::Streaming {
+            return Poll::Pending;
+        }
+        if this.deadline.is_none() {
+            let started = this.call.as_ref().map_or_else(Instant::now, Call::started);
+            let at = tokio::time::Instant::from_std(started + this.settings.deadline);
+            this.deadline.set(Some(tokio::time::sleep_until(at)));
+        }
+        let deadline = this.deadline.as_pin_mut().expect("set above");
+        task::ready!(deadline.poll(cx));
+        let answer = Answer::too_late();
+        if let Some(call) = this.call.take() {
+            call.end(answer.code);
+        }
+        Poll::Ready(Ok(self.cut(answer)))
+    }
+
+    /// Lets go of the handler and answers in its place.
+    fn cut(self: Pin<&mut Self>, answer: Answer) -> Response<Observed> {
+        let mut this = self.project();
+        // A panic that comes out of dropping a handler which has just panicked must not get further either.
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            this.step.set(Step::Answered { response: None });
+        })));
+        answer.response().map(Observed::ended)
+    }
+}
