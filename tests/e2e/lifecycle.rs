@@ -1,0 +1,319 @@
+//! Starting, stopping, and every way in which that can go wrong.
+
+use std::time::Duration;
+
+use tests::belay::{belay, binary};
+use tests::{Belay, eventually};
+use tokio::net::TcpListener;
+use wire::layotto::{GetStateRequest, SaveStateRequest, StateItem};
+
+const CONFIG: &str = "components: [{ name: state_demo, driver: embedded }]\n";
+
+fn file(folder: &tempfile::TempDir, text: &str) -> std::path::PathBuf {
+    let path = folder.path().join("belay.yaml");
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
+#[tokio::test]
+async fn sigterm_is_a_clean_end_and_takes_the_endpoints_file_along() {
+    let mut belay = Belay::run(CONFIG).await;
+    let endpoints = belay.data().join("endpoints.json");
+    assert!(endpoints.exists());
+    assert_eq!(belay.terminate().await.code(), Some(0), "{}", belay.log());
+    assert!(!endpoints.exists());
+}
+
+#[tokio::test]
+async fn a_call_in_flight_is_answered_before_the_end() {
+    let mut belay = Belay::run(CONFIG).await;
+    let mut client = belay.client().await;
+    let save = |n: u32| SaveStateRequest {
+        store_name: "state_demo".into(),
+        states: vec![StateItem {
+            key: n.to_string(),
+            value: "v".into(),
+            ..StateItem::default()
+        }],
+    };
+    client.save_state(save(0)).await.expect("it works");
+    let calls: Vec<_> = (1..200)
+        .map(|n| {
+            let mut client = client.clone();
+            async move { client.save_state(save(n)).await.is_ok().then_some(n) }
+        })
+        .collect();
+    let calls = futures::future::join_all(calls);
+    let (answered, status) = futures::future::join(calls, belay.terminate()).await;
+    assert_eq!(status.code(), Some(0));
+    let belay = belay.restart().await;
+    let mut client = belay.client().await;
+    for key in answered.into_iter().flatten() {
+        let request = GetStateRequest {
+            store_name: "state_demo".into(),
+            key: key.to_string(),
+            ..Default::default()
+        };
+        let found = client.get_state(request).await.expect("it works").into_inner();
+        assert_eq!(&found.data[..], b"v", "key {key} was acknowledged");
+    }
+}
+
+/// C76.
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_message() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    for flag in ["--layotto-listen", "--admin-listen"] {
+        let other = if flag == "--layotto-listen" {
+            "--admin-listen"
+        } else {
+            "--layotto-listen"
+        };
+        let config = file(&folder, CONFIG);
+        let data = folder.path().join("data");
+        let arguments: Vec<std::ffi::OsString> = vec![
+            "run".into(),
+            "--config".into(),
+            config.into(),
+            "--data-dir".into(),
+            data.into(),
+            flag.into(),
+            address.clone().into(),
+            other.into(),
+            "127.0.0.1:0".into(),
+        ];
+        let ran = belay(arguments).await;
+        assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+        for part in ["BLY0020", &address, flag, "belay explain BLY0020"] {
+            assert!(ran.err.contains(part), "'{part}' is missing:\n{}", ran.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_locked_data_directory_is_one_clear_message() {
+    let running = Belay::run(CONFIG).await;
+    let data = running.data();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = belay([
+        "run".as_ref(),
+        "--config".as_ref(),
+        file(&folder, CONFIG).as_os_str(),
+        "--data-dir".as_ref(),
+        data.as_os_str(),
+        "--layotto-listen".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--admin-listen".as_ref(),
+        "127.0.0.1:0".as_ref(),
+    ])
+    .await;
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    for part in ["BLY0031", &format!("process {}", running.pid()), "--data-dir"] {
+        assert!(ran.err.contains(part), "'{part}' is missing:\n{}", ran.err);
+    }
+    running.client().await;
+}
+
+#[tokio::test]
+async fn data_of_a_newer_belay_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    std::fs::write(data.join("format"), "belay 4711\n").expect("a file");
+    let ran = belay([
+        "run".as_ref(),
+        "--config".as_ref(),
+        file(&folder, CONFIG).as_os_str(),
+        "--data-dir".as_ref(),
+        data.as_os_str(),
+        "--layotto-listen".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--admin-listen".as_ref(),
+        "off".as_ref(),
+    ])
+    .await;
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(
+        ran.err.contains("BLY0032") && ran.err.contains("4711"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn a_bad_configuration_lists_every_finding_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = file(
+        &folder,
+        "listen: { layotto: nonsense }\ncomponents:\n  - { name: a, driver: embeded }\n  - { name: b, driver: memory, colour: red }\n",
+    );
+    for command in ["check", "run"] {
+        let ran = belay([command.as_ref(), "--config".as_ref(), config.as_os_str()]).await;
+        assert_ne!(ran.code, 0);
+        let all = ran.out + &ran.err;
+        for part in ["nonsense", "embeded", "embedded", "colour", "1:", "3:", "4:"] {
+            assert!(all.contains(part), "{command}: '{part}' is missing:\n{all}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn layottos_own_configuration_runs_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("layotto.json");
+    let text = r#"{ "servers": [ { "default_log_level": "INFO", "listeners": [
+        { "name": "grpc", "address": "127.0.0.1:0", "bind_port": true, "filter_chains": [ { "filters": [ { "type": "grpc",
+          "config": { "server_name": "runtime", "grpc_config": {
+            "hellos": { "helloworld": { "type": "helloworld", "hello": "greeting" } },
+            "state": { "state_demo": { "type": "in-memory", "metadata": {} } },
+            "lock": { "lock_demo": { "type": "in-memory", "metadata": {} } },
+            "oss": { "oss_demo": { "type": "aws.oss", "metadata": {} } } } } } ] } ] } ] } ] }"#;
+    std::fs::write(&config, text).expect("a file");
+    let data = folder.path().join("data");
+    let mut child = tokio::process::Command::new(binary())
+        .arg("run")
+        .args([
+            "--config".as_ref(),
+            config.as_os_str(),
+            "--data-dir".as_ref(),
+            data.as_os_str(),
+        ])
+        .args(["--admin-listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let endpoints = data.join("endpoints.json");
+    let address = eventually("the endpoints", || async {
+        let text = std::fs::read(&endpoints).ok()?;
+        let found: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        found["layotto"].as_str().map(str::to_owned)
+    })
+    .await;
+    let mut client = tests::belay::client(&address).await;
+    let hello = wire::layotto::SayHelloRequest {
+        service_name: "helloworld".into(),
+        name: "eva".into(),
+        ..Default::default()
+    };
+    let answer = client.say_hello(hello).await.expect("it answers").into_inner();
+    assert_eq!(answer.hello, "greeting, eva");
+    child.kill().await.expect("it can be killed");
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_are_on_the_admin_port() {
+    let belay = Belay::run(CONFIG).await;
+    for (path, part) in [
+        ("/health", ""),
+        ("/ready", ""),
+        ("/metrics", "process_resident_memory_bytes"),
+        ("/version", "0.1"),
+    ] {
+        let (status, body) = get(&belay.admin, path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        assert!(body.contains(part), "{path}: {body}");
+    }
+    assert_eq!(get(&belay.admin, "/nothing").await.0, 404);
+}
+
+/// A subscription to an application that is not there keeps readiness waiting, and says so.
+#[tokio::test]
+async fn a_start_without_the_application_serves_and_delivers_when_it_comes() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port")
+        .local_addr()
+        .expect("bound")
+        .port();
+    let belay = Belay::dev(port).await;
+    let publish = wire::layotto::PublishEventRequest {
+        pubsub_name: "pub_subs_demo".into(),
+        topic: "late".into(),
+        data: "kept".into(),
+        ..Default::default()
+    };
+    belay
+        .client()
+        .await
+        .publish_event(publish)
+        .await
+        .expect("it is durable already");
+    let late = [("pub_subs_demo", "late")];
+    let answer = |_: &_| Ok(wire::layotto::topic_event_response::TopicEventResponseStatus::Success);
+    let mut app = tests::app::App::serve_at(port, &late, answer).await;
+    assert_eq!(&app.next().await.data[..], b"kept");
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_beside_tcp() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("belay.sock");
+    let config = file(&folder, CONFIG);
+    let data = folder.path().join("data");
+    let start = || {
+        tokio::process::Command::new(binary())
+            .arg("run")
+            .args([
+                "--config".as_ref(),
+                config.as_os_str(),
+                "--data-dir".as_ref(),
+                data.as_os_str(),
+            ])
+            .args([
+                "--layotto-listen",
+                &format!("unix:{}", socket.display()),
+                "--admin-listen",
+                "off",
+            ])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts")
+    };
+    // Twice: the second start finds the socket file that the killed first one left.
+    for _ in 0..2 {
+        let mut child = start();
+        eventually("the socket", || async {
+            tokio::net::UnixStream::connect(&socket).await.ok()
+        })
+        .await;
+        let path = socket.clone();
+        let connect = tower::service_fn(move |_: tonic::transport::Uri| {
+            let path = path.clone();
+            async move {
+                tokio::net::UnixStream::connect(path)
+                    .await
+                    .map(hyper_util::rt::TokioIo::new)
+            }
+        });
+        let channel = tonic::transport::Endpoint::from_static("http://localhost")
+            .connect_with_connector(connect)
+            .await
+            .expect("it answers");
+        let mut client = tests::Layotto::new(channel);
+        let request = GetStateRequest {
+            store_name: "state_demo".into(),
+            key: "k".into(),
+            ..Default::default()
+        };
+        client.get_state(request).await.expect("it answers");
+        child.kill().await.expect("it can be killed");
+    }
+}
+
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    use http_body_util::BodyExt;
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http::<http_body_util::Empty<bytes::Bytes>>();
+    let uri = format!("http://{address}{path}").parse().expect("a URI");
+    let answer = tokio::time::timeout(Duration::from_secs(10), client.get(uri)).await;
+    let answer = answer.expect("an answer in time").expect("it listens");
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}

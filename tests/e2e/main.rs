@@ -1,0 +1,10 @@
+//! The real binary, driven from outside. One module per behaviour; `js` and `java` drive it with the unmodified SDKs.
+
+mod abuse;
+mod crash;
+mod java;
+mod js;
+mod lifecycle;
+mod limits;
+mod pubsub;
+mod state;

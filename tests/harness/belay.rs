@@ -1,0 +1,248 @@
+//! A running Belay.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+use tonic::transport::{Channel, Endpoint};
+use wire::layotto::runtime_client::RuntimeClient;
+
+use crate::PATIENCE;
+
+pub type Layotto = RuntimeClient<Channel>;
+
+/// Messages as large as the listener takes, with some room.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The binary under test: `BELAY_BIN`, or the one that cargo built beside this test.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("BELAY_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("a test has a path");
+    let path = own
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/debug/deps")
+        .join("belay");
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo build -p belay`, or set BELAY_BIN",
+        path.display()
+    );
+    path
+}
+
+/// One Belay, in a folder of its own. It is killed with its drop.
+pub struct Belay {
+    child: Child,
+    pub layotto: String,
+    pub admin: String,
+    start: Start,
+}
+
+/// How it is started, again and again.
+#[derive(Clone)]
+struct Start {
+    config: String,
+    listen: String,
+    folder: Arc<TempDir>,
+}
+
+impl Start {
+    fn new(config: &str, listen: String) -> Start {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Start {
+            config: config.to_owned(),
+            listen,
+            folder,
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Belay {
+    /// With this `belay.yaml`; its listeners and its data directory are set from outside.
+    pub async fn run(config: &str) -> Belay {
+        Belay::start(Start::new(config, "127.0.0.1:0".into())).await
+    }
+
+    /// The same, but Layotto's API on a socket file.
+    pub async fn run_at(config: &str, socket: &Path) -> Belay {
+        Belay::start(Start::new(config, format!("unix:{}", socket.display()))).await
+    }
+
+    /// With what `belay dev` runs, its callback to the application at this port.
+    pub async fn dev(app_port: u16) -> Belay {
+        Belay::run(&dev_config(app_port)).await
+    }
+
+    async fn start(start: Start) -> Belay {
+        let data = start.data();
+        std::fs::create_dir_all(&data).expect("a data directory");
+        let file = data.with_extension("yaml");
+        std::fs::write(&file, &start.config).expect("a configuration file");
+        let _ = std::fs::remove_file(data.join("endpoints.json"));
+        let mut child = Command::new(binary())
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(&data)
+            .args(["--layotto-listen", &start.listen, "--admin-listen", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log(&data)))
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts");
+        let (layotto, admin) = endpoints(&mut child, &data).await;
+        Belay {
+            child,
+            layotto,
+            admin,
+            start,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.start.data()
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data().with_extension("log")).unwrap_or_default()
+    }
+
+    pub async fn client(&self) -> Layotto {
+        client(&self.layotto).await
+    }
+
+    /// As a crash does it. The data stays.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let pid = Pid::from_raw(self.pid() as i32).expect("a pid is not zero");
+        kill_process(pid, Signal::TERM).expect("it can be signalled");
+        tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("it ends after SIGTERM")
+            .expect("it can be waited for")
+    }
+
+    /// Kills it if it still runs, and starts it again over the same data; its addresses are new.
+    pub async fn restart(mut self) -> Belay {
+        if self.child.id().is_some() {
+            self.kill().await;
+        }
+        Belay::start(self.start.clone()).await
+    }
+}
+
+pub async fn client(address: &str) -> Layotto {
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .expect("an address")
+        .connect_timeout(PATIENCE)
+        .connect()
+        .await
+        .expect("it listens");
+    RuntimeClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The configuration that `belay dev` has, for an application at this port.
+pub fn dev_config(app_port: u16) -> String {
+    let out = std::process::Command::new(binary())
+        .args(["dev", "--print-config"])
+        .output();
+    let out = out.expect("the binary starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8(out.stdout).expect("the configuration is a text");
+    assert!(
+        text.contains("127.0.0.1:9999"),
+        "the application's address is in the configuration"
+    );
+    text.replace("127.0.0.1:9999", &format!("127.0.0.1:{app_port}"))
+}
+
+fn log(data: &Path) -> std::fs::File {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(data.with_extension("log"))
+        .expect("a log file")
+}
+
+/// Waits for `endpoints.json` of this very process.
+async fn endpoints(child: &mut Child, data: &Path) -> (String, String) {
+    let pid = child.id().expect("it was just started");
+    let path = data.join("endpoints.json");
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            let log = std::fs::read_to_string(data.with_extension("log")).unwrap_or_default();
+            panic!("belay ended with {status} instead of listening:\n{log}");
+        }
+        let found = std::fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        if let Some(found) = found {
+            let found: serde_json::Value = found;
+            let address = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+            if found["pid"] == pid {
+                return (address("layotto"), address("admin"));
+            }
+        }
+        assert!(
+            tokio::time::Instant::now() < until,
+            "belay did not listen within {PATIENCE:?}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+}
+
+/// What the binary prints and how it ends, for commands that end by themselves.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+pub async fn belay<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
+    let mut child = Command::new(binary())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts");
+    let (mut out, mut err) = (String::new(), String::new());
+    let mut stdout = child.stdout.take().expect("it is piped");
+    let mut stderr = child.stderr.take().expect("it is piped");
+    let all = async {
+        let read = futures::future::join(stdout.read_to_string(&mut out), stderr.read_to_string(&mut err));
+        let (a, b) = read.await;
+        a.and(b).expect("texts");
+        child.wait().await.expect("it can be waited for")
+    };
+    let status = tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("it ends by itself");
+    Ran {
+        code: status.code().unwrap_or(-1),
+        out,
+        err,
+    }
+}
