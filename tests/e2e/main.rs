@@ -7,4 +7,5 @@ mod js;
 mod lifecycle;
 mod limits;
 mod pubsub;
+mod reconfigure;
 mod state;

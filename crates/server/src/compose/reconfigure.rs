@@ -32,11 +32,11 @@ impl Reconfigure for Composer {
         let found = self.find(&configured, port, name)?;
         let Some(index) = found else { return Ok(None) };
         let changed = changed(&configured[index], metadata)?;
-        self.check(&changed)?;
-        let opened = self.opener.open(&changed).await?;
+        let component = self.component(current, &configured[index], &changed).await?;
+        let driver = self.opener.driver(&changed.driver)?;
         let mut components = current.clone();
-        for port in &opened.serves {
-            put(&mut components, &changed, *port, &opened.component).await?;
+        for port in changed.serves(&**driver) {
+            put(&mut components, &changed, port, &component).await?;
         }
         configured[index] = changed;
         Ok(Some(components))
@@ -52,6 +52,28 @@ impl Composer {
             }
         }
         Ok(None)
+    }
+
+    /// What the changed component stands on. Where only options of the family changed, that is what it stood on before:
+    /// opening topics twice would give each consumer group two readers.
+    async fn component(
+        &self,
+        current: &Components,
+        before: &Component,
+        changed: &Component,
+    ) -> Result<ports::Component> {
+        if before.settings == changed.settings {
+            return Ok(kept(current, &changed.name));
+        }
+        if current.pubsubs.contains_key(&changed.name) {
+            let message = format!(
+                "the topics of {} cannot change while belay runs: restart it",
+                changed.name
+            );
+            return Err(Error::new(codes::UNIMPLEMENTED, message));
+        }
+        self.check(changed)?;
+        Ok(self.opener.open(changed).await?.component)
     }
 
     fn check(&self, component: &Component) -> Result<()> {
@@ -70,6 +92,25 @@ impl Composer {
                 Err(Error::new(codes::CONFIG_INVALID, message))
             }
         }
+    }
+}
+
+/// The ports that are in force under that name.
+fn kept(current: &Components, name: &str) -> ports::Component {
+    ports::Component {
+        kv: None,
+        state: current.states.get(name).map(|state| state.store.clone()),
+        pubsub: current.pubsubs.get(name).map(|bus| bus.store.clone()),
+        lock: current.locks.get(name).map(|lock| lock.store.clone()),
+        sequencer: current
+            .sequencers
+            .get(name)
+            .map(|sequence| sequence.store.clone()),
+        config: current.configs.get(name).cloned(),
+        secret: current.secrets.get(name).map(|secrets| secrets.store.clone()),
+        file: current.files.get(name).cloned(),
+        binding: current.bindings.get(name).cloned(),
+        invoke: current.invoker.clone(),
     }
 }
 
