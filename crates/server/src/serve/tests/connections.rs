@@ -3,10 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use tonic::Code;
-
 use super::echo::Strings;
-use super::harness::{Client, Server, Setup, app, listen};
+use super::harness::{Client, Server, Setup, app, closes, listen};
 use crate::admin::Readiness;
 use crate::serve::{self, Apps, Endpoints, Limits, Plan, Shutdown};
 use crate::telemetry::Metrics;
@@ -34,12 +32,11 @@ async fn a_connection_over_the_limit_is_refused_and_counted() {
     let server = setup.start();
     let mut first = server.client().await;
     first.call("a").await.expect("served");
-    // The refusal may come before the client calls the connection made, or with its first call.
-    let refused = match Client::connect(&server.address).await {
-        Ok(mut second) => second.call("b").await.expect_err("over the limit").code(),
-        Err(_) => Code::ResourceExhausted,
-    };
-    assert_eq!(refused, Code::ResourceExhausted);
+    // The refusal may come before the client calls the connection made, or with its first call, and then under the name
+    // that the client library has for where it was; the words themselves are tested with the acceptor.
+    if let Ok(mut second) = Client::connect(&server.address).await {
+        second.call("b").await.expect_err("over the limit");
+    }
     first.call("c").await.expect("the first is unharmed");
     let (_, page) = server.get("/metrics").await;
     let refusals = page
@@ -107,9 +104,6 @@ async fn a_listener_without_an_app_is_an_error_and_lets_go_of_its_port() {
         .expect_err("nothing to serve");
     assert!(error.message().contains("other"), "{error}");
     for address in addresses.values() {
-        assert!(
-            std::net::TcpStream::connect(address).is_err(),
-            "{address} is still open"
-        );
+        closes(address).await;
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::sync::oneshot::error::TryRecvError;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::echo::NAME;
-use super::harness::{Server, Setup};
+use super::harness::{Server, Setup, closes};
 use crate::admin::readiness::Weight;
 use crate::serve::Limits;
 
@@ -18,26 +18,25 @@ async fn a_call_in_flight_is_answered_and_nothing_new_is_taken() {
     let mut client = server.client().await;
     let in_flight = base::task::spawn("call", async move { client.call("wait").await });
     server.strings.begun.take().await;
-    let (hook, hooked) = tokio::sync::oneshot::channel();
-    server.shutdown.hook("engine", || async { drop(hook.send(())) });
+    let (hook, mut hooked) = tokio::sync::oneshot::channel();
+    server
+        .shutdown
+        .hook("engine", || async { hook.send(()).expect("the test waits") });
     server.shutdown.begin();
-    while TcpStream::connect(&server.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    closes(&server.address).await;
     let (status, body) = server.get("/ready").await;
     assert_eq!(status, 503);
     assert!(body.contains("stopping"), "{body}");
-    assert!(!hooked.is_terminated(), "hooks wait for calls in flight");
+    let waiting = Err(TryRecvError::Empty);
+    assert_eq!(hooked.try_recv(), waiting, "hooks wait for calls in flight");
     server.strings.release.give();
     let answered = in_flight.await.expect("no panic").expect("a stop waits for it");
     assert_eq!(answered, "released");
     let admin = server.admin.clone();
     server.stopped().await;
     hooked.await.expect("the hook ran");
-    assert!(
-        TcpStream::connect(admin).await.is_err(),
-        "administration has stopped too"
-    );
+    // Administration has stopped too.
+    closes(&admin).await;
 }
 
 #[tokio::test]

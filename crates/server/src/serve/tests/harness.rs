@@ -26,7 +26,6 @@ pub(super) struct Server {
     pub(super) strings: Arc<Strings>,
     pub(super) shutdown: Shutdown,
     pub(super) readiness: Readiness,
-    pub(super) metrics: Metrics,
     pub(super) address: String,
     pub(super) admin: String,
     running: JoinHandle<Result<()>>,
@@ -79,7 +78,7 @@ impl Setup {
         let router = Admin {
             about: About::this_binary(),
             readiness: readiness.clone(),
-            metrics: metrics.clone(),
+            metrics,
         };
         let apps = Apps::default()
             .grpc("echo", app(strings.clone()))
@@ -89,7 +88,6 @@ impl Setup {
             strings,
             shutdown,
             readiness,
-            metrics,
             address,
             admin,
         }
@@ -132,6 +130,18 @@ impl Server {
     pub(super) async fn get(&self, path: &str) -> (u16, String) {
         get(&self.admin, path).await.expect("administration answers")
     }
+}
+
+/// Waits until nobody listens there. A process that another test starts holds copies of our sockets for a moment.
+pub(in crate::serve) async fn closes(address: &str) {
+    let closed = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed)
+        .await
+        .expect("somebody still listens");
 }
 
 pub(super) async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {

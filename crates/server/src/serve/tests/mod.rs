@@ -2,6 +2,7 @@
 
 mod echo;
 mod harness;
+pub(super) use harness::closes;
 
 mod admin;
 mod connections;

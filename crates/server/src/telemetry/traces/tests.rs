@@ -43,7 +43,8 @@ impl TraceService for Collector {
 }
 
 struct Harness {
-    runtimes: Runtimes,
+    /// The exporter lives on one of them.
+    _runtimes: Runtimes,
     traces: Traces,
     exported: mpsc::Receiver<ExportTraceServiceRequest>,
 }
@@ -64,7 +65,7 @@ impl Harness {
         };
         let traces = Traces::start(&settings, "orders", runtimes.admin()).expect("a good endpoint");
         Harness {
-            runtimes,
+            _runtimes: runtimes,
             traces,
             exported,
         }
@@ -185,7 +186,7 @@ async fn a_collector_that_is_away_stops_nothing() {
     let traces = Traces::start(&settings, "orders", runtimes.admin()).expect("a good endpoint");
     let (_, exported) = mpsc::channel(1);
     let harness = Harness {
-        runtimes,
+        _runtimes: runtimes,
         traces,
         exported,
     };
