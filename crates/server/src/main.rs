@@ -12,6 +12,8 @@ use belay::{cli, compose};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // The allocator asks for huge pages: an idle Belay would hold twice the memory. Where that cannot be, it does.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run(std::env::args_os(), serve).into()
 }
 

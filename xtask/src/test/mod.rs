@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{command, tidy, workspace};
+use crate::{command, docs, tidy, workspace};
 
 mod system;
 
@@ -70,6 +70,12 @@ const STEPS: &[Step] = &[
         languages: &[Rust],
         run: |_| tidy::run(),
         advice: "do what each finding says; `cargo xtask tidy` runs this step alone",
+    },
+    Step {
+        name: "reference pages",
+        languages: &[Rust],
+        run: |_| docs::check(),
+        advice: "run `cargo xtask docs` and commit docs/reference",
     },
     Step {
         name: "JavaScript clients",
