@@ -25,6 +25,9 @@ mod tests;
 /// How long the caller lets the service take, in milliseconds.
 const TIMEOUT: &str = "rpc_request_timeout";
 
+/// W3C trace context.
+const TRACEPARENT: &str = "traceparent";
+
 /// Headers of one connection, or of one message on it.
 const HOP_BY_HOP: [&str; 13] = [
     "connection",
@@ -121,12 +124,17 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
     })
 }
 
+/// The caller's headers; the trace goes on from this call, not from the one before it.
 fn end_to_end(headers: &HeaderMap) -> Vec<(String, Bytes)> {
-    headers
+    let trace = base::trace::current_traceparent();
+    let replaced = |name: &str| trace.is_some() && name == TRACEPARENT;
+    let mut sent: Vec<_> = headers
         .iter()
-        .filter(|(name, _)| travels(name.as_str()))
+        .filter(|(name, _)| travels(name.as_str()) && !replaced(name.as_str()))
         .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
-        .collect()
+        .collect();
+    sent.extend(trace.map(|trace| (TRACEPARENT.to_owned(), trace.into())));
+    sent
 }
 
 /// Whether a header belongs to the call: not to a connection, and not to gRPC itself.

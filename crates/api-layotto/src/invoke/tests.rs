@@ -285,3 +285,26 @@ async fn a_service_that_does_not_answer_is_given_up_in_time() {
     check_silence(Some("2S"), Some("500"), Code::Unavailable, 500).await;
     check_silence(Some("8S"), None, Code::Unavailable, 3_000).await;
 }
+
+/// The service's part of the trace hangs below this call.
+#[test]
+fn the_trace_of_this_call_travels_on_instead_of_the_callers() {
+    let parent = |span: &str| format!("00-0123456789abcdef0123456789abcdef-{span}-01");
+    let (callers, own) = (parent("00000000000000aa"), parent("00000000000000bb"));
+    let mut headers = http::HeaderMap::new();
+    headers.insert("traceparent", callers.parse().expect("it is ascii"));
+    let sent = |headers: &http::HeaderMap| -> Vec<String> {
+        let all = super::end_to_end(headers);
+        let traces = all.into_iter().filter(|(name, _)| name == "traceparent");
+        traces
+            .map(|(_, value)| String::from_utf8_lossy(&value).into_owned())
+            .collect()
+    };
+    assert_eq!(
+        sent(&headers),
+        [callers],
+        "outside of any trace it passes through"
+    );
+    let context = base::trace::Context::parse(&own, None).expect("a good one");
+    assert_eq!(base::trace::within(&context, || sent(&headers)), [own]);
+}

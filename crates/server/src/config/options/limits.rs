@@ -23,7 +23,8 @@ pub struct Limits {
     /// Open connections of one listener: 1 to 1000000. Default: 12000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: usize,
-    /// Longest that one call may take when its caller sets no deadline, milliseconds: 1 to 86400000. Default: 60000.
+    /// Longest that one unary call may take, milliseconds: 1 to 86400000; a caller's shorter deadline counts instead.
+    /// Default: 60000.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub request_deadline_ms: u64,
     /// How long a stop waits for calls in flight, milliseconds: 0 to 3600000. Default: 10000.
