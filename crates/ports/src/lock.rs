@@ -14,7 +14,8 @@ pub struct Token(pub u64);
 /// Every implementation MUST pass `conformance::lock`:
 /// - at most one owner holds a key at a time, by the store's clock;
 /// - a grant's token is larger than any token granted before for that key, restarts included;
-/// - a lease never ends before `granted + ttl`, and ends within `ttl + 1 s`;
+/// - a lease never ends before `asked + ttl`, asked being when the store took the call, and ends within `ttl + 1 s` of the
+///   grant: who must be sure counts from before calling;
 /// - a lock is not re-entrant: its own owner is refused as well;
 /// - dropping a call's future may leave the lock held: it then ends with its lease.
 ///

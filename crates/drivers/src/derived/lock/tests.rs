@@ -113,14 +113,19 @@ async fn a_grant_that_is_over_before_it_is_told_is_not_told() {
         .expect_err("its lease is over");
     assert_eq!(error.code(), codes::DEADLINE_EXCEEDED);
     assert!(matches!(take(&lock, "k", "b", SECOND).await, TryLock::Granted(_)));
+}
+
+/// Seen under load: 256 clients on locks of 30 s were refused because their commits took 15 ms.
+#[tokio::test]
+async fn commits_that_stay_slow_do_not_refuse_a_long_lease() {
+    let probe = Probe::new();
+    let lock = over(&probe);
     for _ in 0..limits::LEASE_TRIES_MAX {
         probe.delay(3 * SECOND);
     }
-    let error = lock
-        .try_lock("slow", "a", 60 * SECOND)
-        .await
-        .expect_err("no commit is quick enough");
-    assert_eq!(error.code(), codes::DEADLINE_EXCEEDED);
+    let taken = take(&lock, "slow", "a", 60 * SECOND).await;
+    assert!(matches!(taken, TryLock::Granted(_)));
+    assert_eq!(take(&lock, "slow", "b", SECOND).await, TryLock::Held);
 }
 
 #[tokio::test]
