@@ -133,8 +133,7 @@ fn clippy() -> Result<()> {
 fn build(folder: &str, name: &str, arguments: &[&str]) -> Result<()> {
     let path = workspace::root().join(folder);
     if !path.is_dir() {
-        eprintln!("SKIPPED: there is no folder {folder}");
-        return Ok(());
+        bail!("there is no folder {folder}: its clients cannot be tested");
     }
     command::run(command::program(name, arguments).current_dir(path))
 }
