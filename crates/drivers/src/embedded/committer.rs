@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use ports::kv::{Batch, Durability, Outcome, Version, Write};
 use tokio::sync::{oneshot, watch};
 
+use super::answers::{Answers, Reply};
 use super::settings::Mode;
 use super::store::Store;
 use super::watermark::Watermark;
@@ -49,7 +50,7 @@ struct Waiting {
 struct Queued {
     batch: Batch,
     bytes: usize,
-    reply: oneshot::Sender<Result<Outcome>>,
+    reply: Reply,
 }
 
 /// What upkeep asks for.
@@ -137,7 +138,7 @@ impl Handle {
             return Err(Error::new(codes::DISK_NEARLY_FULL, message));
         }
         let bytes = batch.bytes();
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::here();
         let mut waiting = self.0.waiting.lock();
         if waiting.closed {
             return Err(stopped());
@@ -217,7 +218,7 @@ impl Writer {
             let mut waiting = self.queue.waiting.lock();
             waiting.closed = true;
             for queued in waiting.batches.drain(..) {
-                drop(queued.reply.send(Err(stopped())));
+                queued.reply.send(Err(stopped()));
             }
             drop(waiting);
             self.stop.send_replace(true);
@@ -263,19 +264,17 @@ impl Writer {
         let looks = group.iter().any(|queued| Staging::<Store>::looks(&queued.batch));
         let mut staging = Staging::new(&self.store, self.clock.now(), self.last, looks);
         let mut durability = Durability::Buffered;
-        let mut answers = Vec::with_capacity(group.len());
+        let mut answers = Answers::default();
         for Queued { batch, reply, .. } in group {
             durability = durability.max(batch.durability);
-            answers.push((reply, staging.take(batch)));
+            answers.add(reply, staging.take(batch));
         }
         let staged = staging.finish();
         if !staged.changes.is_empty() {
             let sync = self.syncs(durability);
             let written = self.store.write(staged.changes, staged.version, sync);
             if let Err(cause) = written {
-                for (reply, _) in answers {
-                    drop(reply.send(Err(stopped())));
-                }
+                answers.fail(stopped);
                 return Err(cause);
             }
             if sync {
@@ -284,10 +283,7 @@ impl Writer {
         }
         self.last = staged.version;
         self.signals.appended(&staged.appended);
-        for (reply, outcome) in answers {
-            // Whoever has gone does not want to know.
-            drop(reply.send(outcome));
-        }
+        answers.send();
         Ok(())
     }
 

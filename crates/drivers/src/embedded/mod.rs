@@ -9,7 +9,8 @@
 //! | `directory` | lock and format of the data directory |
 //! | `watermark` | the last synced commit, to notice a journal that lost its end |
 //! | `store` | fjall's keyspaces, read and written as rows |
-//! | `committer` | queue, groups, acknowledgements |
+//! | `committer` | queue and groups |
+//! | `answers` | acknowledgements, back on the runtime that waits for them |
 //! | `upkeep` | expiry, the timer of relaxed mode, disk space |
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use ports::kv::{Batch, Entry, Key, Keyspace, Kv, Outcome, Page, Reads, Scan, Ver
 use ports::{Component, Context, Driver, Finding, Port, Settings};
 use tokio::sync::watch;
 
+mod answers;
 mod committer;
 mod directory;
 mod settings;
