@@ -13,7 +13,7 @@ use prost_build::{Config, Module};
 use crate::workspace;
 
 /// Every protocol family: the name of its folder under `proto/` and of its module in `wire`.
-pub const FAMILIES: &[&str] = &["layotto"];
+pub const FAMILIES: &[&str] = &["layotto", "atomix"];
 
 const GENERATED: &str = "crates/wire/src/gen";
 
@@ -110,7 +110,10 @@ fn generate_family(protos: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
 }
 
 fn config() -> Config {
-    let services = tonic_prost_build::configure().service_generator();
+    // Without a constructor called `connect`: families have methods of that name.
+    let services = tonic_prost_build::configure()
+        .build_transport(false)
+        .service_generator();
     let mut config = Config::new();
     // A payload shares the buffer that it was received in.
     config.bytes(["."]).service_generator(services);

@@ -117,17 +117,6 @@ pub mod app_callback_client {
     pub struct AppCallbackClient<T> {
         inner: tonic::client::Grpc<T>,
     }
-    impl AppCallbackClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
-    }
     impl<T> AppCallbackClient<T>
     where
         T: tonic::client::GrpcService<tonic::body::Body>,
@@ -525,17 +514,6 @@ pub mod lifecycle_client {
     #[derive(Debug, Clone)]
     pub struct LifecycleClient<T> {
         inner: tonic::client::Grpc<T>,
-    }
-    impl LifecycleClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
     }
     impl<T> LifecycleClient<T>
     where
@@ -1785,17 +1763,6 @@ pub mod runtime_client {
     #[derive(Debug, Clone)]
     pub struct RuntimeClient<T> {
         inner: tonic::client::Grpc<T>,
-    }
-    impl RuntimeClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
     }
     impl<T> RuntimeClient<T>
     where
