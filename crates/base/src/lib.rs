@@ -3,6 +3,7 @@
 //! Nothing here knows a protocol, a store or a configuration.
 
 pub mod codes;
+pub mod cork;
 pub mod error;
 pub mod limits;
 pub mod task;

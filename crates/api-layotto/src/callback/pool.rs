@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use base::cork::Corked;
 use base::{limits, task};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -164,7 +165,7 @@ impl Pool {
                 .timer(TokioTimer::new())
                 // Until the application has said how many it takes.
                 .initial_max_send_streams(1)
-                .handshake(TokioIo::new(stream));
+                .handshake(TokioIo::new(Corked::new(stream)));
             connection.await.map_err(|cause| unsent(&cause))
         };
         let connected = tokio::time::timeout(limits::APP_CONNECT_DEADLINE, handshake).await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
+use base::cork::Corked;
 use base::limits;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -69,8 +70,9 @@ fn open(connector: Arc<Connector>) -> Channel {
     endpoint.connect_with_connector_lazy(tower::service_fn(connect))
 }
 
-async fn connect(connector: &Connector) -> Result<TokioIo<Box<dyn Io>>, std::io::Error> {
+async fn connect(connector: &Connector) -> Result<TokioIo<Corked<Box<dyn Io>>>, std::io::Error> {
     let stream = timeout(limits::OUTBOUND_CONNECT_TIMEOUT, connector.connect()).await;
     let stream = stream.unwrap_or_else(|_| Err(format!("connect {}: no answer", connector.address())));
-    Ok(TokioIo::new(stream.map_err(std::io::Error::other)?.boxed()))
+    let stream = stream.map_err(std::io::Error::other)?.boxed();
+    Ok(TokioIo::new(Corked::new(stream)))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use base::cork::Corked;
 use base::limits;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -56,7 +57,7 @@ impl Drop for Permit {
 
 /// A connection on the runtime that serves it.
 pub(super) struct Connection {
-    stream: Stream,
+    stream: Corked<Stream>,
     /// Until the client has said its first words. A connection that never does would be held for ever: pings and
     /// deadlines only begin with HTTP/2 itself.
     handshake: Option<Box<Handshake>>,
@@ -86,7 +87,7 @@ impl Socket {
 impl Accepted {
     pub(super) fn register(self) -> io::Result<Connection> {
         Ok(Connection {
-            stream: self.socket.register()?,
+            stream: Corked::new(self.socket.register()?),
             handshake: Some(Box::new(Handshake {
                 deadline: Box::pin(tokio::time::sleep(limits::HANDSHAKE_DEADLINE)),
                 missing: PREFACE_BYTES,
@@ -133,10 +134,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let filled = buffer.filled().len();
-        let polled = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let read = buffer.filled().len() - filled;
         self.poll_handshake(cx, read, polled)
     }
