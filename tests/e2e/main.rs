@@ -2,6 +2,7 @@
 
 mod abuse;
 mod crash;
+mod disk;
 mod java;
 mod js;
 mod lifecycle;

@@ -12,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use wire::layotto::runtime_client::RuntimeClient;
 
 use crate::PATIENCE;
+use crate::volume::Volume;
 
 pub type Layotto = RuntimeClient<Channel>;
 
@@ -51,6 +52,8 @@ struct Start {
     config: String,
     listen: String,
     folder: Arc<TempDir>,
+    /// Where the data is, if not in the folder.
+    volume: Option<Arc<Volume>>,
 }
 
 impl Start {
@@ -60,11 +63,33 @@ impl Start {
             config: config.to_owned(),
             listen,
             folder,
+            volume: None,
         }
     }
 
+    /// The data directory as this process sees it.
     fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        match &self.volume {
+            Some(volume) => volume.seen().join("data"),
+            None => self.folder.path().join("data"),
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("belay.log")
+    }
+
+    fn command(&self) -> Command {
+        let (mut command, data) = match &self.volume {
+            Some(volume) => (volume.command(&binary()), volume.path().join("data")),
+            None => (Command::new(binary()), self.data()),
+        };
+        let config = self.folder.path().join("belay.yaml");
+        std::fs::write(&config, &self.config).expect("a configuration file");
+        command.arg("run").arg("--config").arg(config);
+        command.arg("--data-dir").arg(data);
+        command.args(["--layotto-listen", &self.listen, "--admin-listen", "127.0.0.1:0"]);
+        command
     }
 }
 
@@ -79,6 +104,13 @@ impl Belay {
         Belay::start(Start::new(config, format!("unix:{}", socket.display()))).await
     }
 
+    /// With its data on that volume.
+    pub async fn run_on(config: &str, volume: Arc<Volume>) -> Belay {
+        let start = Start::new(config, "127.0.0.1:0".into());
+        let volume = Some(volume);
+        Belay::start(Start { volume, ..start }).await
+    }
+
     /// With what `belay dev` runs, its callback to the application at this port.
     pub async fn dev(app_port: u16) -> Belay {
         Belay::run(&dev_config(app_port)).await
@@ -87,22 +119,15 @@ impl Belay {
     async fn start(start: Start) -> Belay {
         let data = start.data();
         std::fs::create_dir_all(&data).expect("a data directory");
-        let file = data.with_extension("yaml");
-        std::fs::write(&file, &start.config).expect("a configuration file");
         let _ = std::fs::remove_file(data.join("endpoints.json"));
-        let mut child = Command::new(binary())
-            .arg("run")
-            .arg("--config")
-            .arg(&file)
-            .arg("--data-dir")
-            .arg(&data)
-            .args(["--layotto-listen", &start.listen, "--admin-listen", "127.0.0.1:0"])
+        let mut child = start
+            .command()
             .stdout(Stdio::null())
-            .stderr(Stdio::from(log(&data)))
+            .stderr(Stdio::from(log(&start.log())))
             .kill_on_drop(true)
             .spawn()
             .expect("the binary starts");
-        let (layotto, admin) = endpoints(&mut child, &data).await;
+        let (layotto, admin) = endpoints(&mut child, &start).await;
         Belay {
             child,
             layotto,
@@ -121,7 +146,7 @@ impl Belay {
 
     /// Everything it has logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.data().with_extension("log")).unwrap_or_default()
+        std::fs::read_to_string(self.start.log()).unwrap_or_default()
     }
 
     pub async fn client(&self) -> Layotto {
@@ -136,9 +161,14 @@ impl Belay {
     pub async fn terminate(&mut self) -> ExitStatus {
         let pid = Pid::from_raw(self.pid() as i32).expect("a pid is not zero");
         kill_process(pid, Signal::TERM).expect("it can be signalled");
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.child.wait())
             .await
-            .expect("it ends after SIGTERM")
+            .expect("it ends in time")
             .expect("it can be waited for")
     }
 
@@ -176,22 +206,22 @@ pub fn dev_config(app_port: u16) -> String {
     text.replace("127.0.0.1:9999", &format!("127.0.0.1:{app_port}"))
 }
 
-fn log(data: &Path) -> std::fs::File {
+fn log(path: &Path) -> std::fs::File {
     std::fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(data.with_extension("log"))
+        .open(path)
         .expect("a log file")
 }
 
 /// Waits for `endpoints.json` of this very process.
-async fn endpoints(child: &mut Child, data: &Path) -> (String, String) {
+async fn endpoints(child: &mut Child, start: &Start) -> (String, String) {
     let pid = child.id().expect("it was just started");
-    let path = data.join("endpoints.json");
+    let path = start.data().join("endpoints.json");
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().expect("it can be waited for") {
-            let log = std::fs::read_to_string(data.with_extension("log")).unwrap_or_default();
+            let log = std::fs::read_to_string(start.log()).unwrap_or_default();
             panic!("belay ended with {status} instead of listening:\n{log}");
         }
         let found = std::fs::read(&path)

@@ -14,6 +14,7 @@ pub mod belay;
 pub mod echo;
 pub mod proc;
 pub mod sdk;
+pub mod volume;
 
 pub use belay::{Belay, Layotto};
 

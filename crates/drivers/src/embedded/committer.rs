@@ -4,7 +4,6 @@
 //! is told so, and the process should end. Recovery decides what is there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use base::{Clock, Error, Result, codes, limits};
@@ -33,18 +32,33 @@ pub(super) struct Handle(Arc<Queue>);
 struct Queue {
     waiting: Mutex<Waiting>,
     work: Condvar,
-    /// Set by upkeep: only deletes are taken.
-    disk_nearly_full: AtomicBool,
 }
 
 #[derive(Default)]
 struct Waiting {
     batches: Vec<Queued>,
     bytes: usize,
+    room: Room,
     chores: Chores,
     /// The committer sleeps and must be woken.
     asleep: bool,
     closed: bool,
+}
+
+/// Bytes that may be written until upkeep looks at the disk again. Without any only deletes are taken.
+struct Room {
+    bytes: u64,
+    nearly_full: bool,
+}
+
+/// As long as nobody has looked.
+impl Default for Room {
+    fn default() -> Room {
+        Room {
+            bytes: u64::MAX,
+            nearly_full: false,
+        }
+    }
 }
 
 struct Queued {
@@ -72,7 +86,6 @@ impl Committer {
         let queue = Arc::new(Queue {
             waiting: Mutex::default(),
             work: Condvar::new(),
-            disk_nearly_full: AtomicBool::new(false),
         });
         let (stop, stopped) = watch::channel(false);
         let writer = Writer {
@@ -133,11 +146,7 @@ impl Drop for Committer {
 impl Handle {
     fn queue(&self, batch: Batch) -> Result<oneshot::Receiver<Result<Outcome>>> {
         batch.check()?;
-        if self.0.disk_nearly_full.load(Ordering::Relaxed) && grows(&batch) {
-            let message = "the disk is nearly full: only deletes are taken until there is space again";
-            return Err(Error::new(codes::DISK_NEARLY_FULL, message));
-        }
-        let bytes = batch.bytes();
+        let (bytes, grows) = (batch.bytes(), grows(&batch));
         let (reply, answer) = Reply::here();
         let mut waiting = self.0.waiting.lock();
         if waiting.closed {
@@ -148,6 +157,9 @@ impl Handle {
         {
             let message = format!("{} commits wait for the disk already", waiting.batches.len());
             return Err(Error::new(codes::ENGINE_QUEUE_FULL, message));
+        }
+        if grows {
+            waiting.room.take(bytes)?;
         }
         waiting.bytes += bytes;
         waiting.batches.push(Queued { batch, bytes, reply });
@@ -167,8 +179,12 @@ impl Handle {
         self.wake(waiting);
     }
 
-    pub(super) fn disk_nearly_full(&self, nearly_full: bool) {
-        if self.0.disk_nearly_full.swap(nearly_full, Ordering::Relaxed) != nearly_full {
+    /// Upkeep has looked: so much may be written until it looks again, `None` as much as there comes.
+    pub(super) fn room(&self, bytes: Option<u64>) {
+        let bytes = bytes.unwrap_or(u64::MAX);
+        let nearly_full = bytes == 0;
+        let before = std::mem::replace(&mut self.0.waiting.lock().room, Room { bytes, nearly_full });
+        if before.nearly_full != nearly_full {
             tracing::warn!(nearly_full, "disk space");
         }
     }
@@ -180,6 +196,20 @@ impl Handle {
         if asleep {
             self.0.work.notify_one();
         }
+    }
+}
+
+impl Room {
+    /// Everything is written twice: to the journal at once, later to a table.
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        match self.bytes.checked_sub(2 * bytes as u64) {
+            Some(rest) => self.bytes = rest,
+            None => {
+                let message = "the disk is nearly full: only deletes are taken until there is space again";
+                return Err(Error::new(codes::DISK_NEARLY_FULL, message));
+            }
+        }
+        Ok(())
     }
 }
 

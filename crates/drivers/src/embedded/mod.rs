@@ -12,6 +12,7 @@
 //! | `committer` | queue and groups |
 //! | `answers` | acknowledgements, back on the runtime that waits for them |
 //! | `upkeep` | expiry, the timer of relaxed mode, disk space |
+//! | `reclaim` | space of deleted rows on a disk that is nearly full |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 mod answers;
 mod committer;
 mod directory;
+mod reclaim;
 mod settings;
 mod store;
 mod upkeep;
@@ -112,7 +114,7 @@ impl Embedded {
             signals.clone(),
             clock.clone(),
         );
-        let upkeep = Upkeep::start(directory.path(), options, committer.handle());
+        let upkeep = Upkeep::start(directory.path(), options, committer.handle(), store.clone());
         Ok(Embedded {
             _upkeep: upkeep,
             committer,

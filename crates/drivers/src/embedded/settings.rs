@@ -36,7 +36,7 @@ pub struct Options {
     /// Journal files that may pile up before tables are written, MiB: 64 to 65536. Default: 192.
     #[schemars(range(min = 64, max = 65_536))]
     pub journals_max_mib: u64,
-    /// Free disk space below which only deletes are taken, MiB. Default: 64.
+    /// Free disk space below which only deletes are taken, MiB; 0: never look. Default: 64.
     pub reserve_mib: u64,
     /// Starts although acknowledged commits are missing (BLY0033). They stay lost. Default: false.
     pub accept_data_loss: bool,

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base::{Clock, Error, Result, Timestamp, codes, limits};
@@ -24,6 +25,14 @@ pub(super) struct Store {
     database: Database,
     state: fjall::Keyspace,
     journal: fjall::Keyspace,
+}
+
+/// What came of writing all tables anew.
+pub(super) enum Rewrite {
+    Done,
+    TooLarge,
+    /// What is in memory was not written in time.
+    NotYet,
 }
 
 impl Store {
@@ -150,6 +159,48 @@ impl Store {
 
     pub(super) fn sync(&self) -> Result<(), fjall::Error> {
         self.database.persist(PersistMode::SyncData)
+    }
+
+    /// Grows with every write.
+    pub(super) fn sequence(&self) -> u64 {
+        self.database.seqno()
+    }
+
+    /// Writes all tables anew without what was deleted, if what is kept has at most `room` bytes.
+    pub(super) fn rewrite(&self, room: u64, patience: Duration) -> Result<Rewrite, fjall::Error> {
+        if !self.fits(room)? {
+            return Ok(Rewrite::TooLarge);
+        }
+        let keyspaces = [&self.state, &self.journal];
+        for keyspace in keyspaces {
+            keyspace.rotate_memtable()?;
+        }
+        let until = Instant::now() + patience;
+        while keyspaces
+            .iter()
+            .any(|keyspace| keyspace.sealed_memtable_count() > 0)
+        {
+            if Instant::now() > until {
+                return Ok(Rewrite::NotYet);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for keyspace in keyspaces {
+            keyspace.major_compact()?;
+        }
+        Ok(Rewrite::Done)
+    }
+
+    /// Whether all rows that are kept have at most so many bytes. Looks at no more than these.
+    fn fits(&self, mut room: u64) -> Result<bool, fjall::Error> {
+        for row in self.state.iter().chain(self.journal.iter()) {
+            let (key, value) = row.into_inner()?;
+            match room.checked_sub((key.len() + value.len()) as u64) {
+                Some(rest) => room = rest,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     #[cfg(test)]

@@ -278,7 +278,7 @@ async fn a_nearly_full_disk_takes_deletes_only() {
     let folder = folder();
     let kv = open(folder.path());
     put(&kv, "a", "v").await;
-    kv.committer.handle().disk_nearly_full(true);
+    kv.committer.handle().room(Some(0));
     let refused = kv
         .commit(Batch::default().put(Key::state("b"), "v"))
         .await
@@ -287,8 +287,29 @@ async fn a_nearly_full_disk_takes_deletes_only() {
     kv.commit(Batch::default().delete(Key::state("a")))
         .await
         .expect("deleting gives space back");
-    kv.committer.handle().disk_nearly_full(false);
+    kv.committer.handle().room(None);
     put(&kv, "b", "v").await;
+}
+
+/// Writes are faster than upkeep looks.
+#[tokio::test]
+async fn a_burst_does_not_eat_the_reserve() {
+    let folder = folder();
+    let kv = open(folder.path());
+    kv.committer.handle().room(Some(10_000));
+    let value = "v".repeat(1_000);
+    let mut taken = 0;
+    let refused = loop {
+        let batch = Batch::default().put(Key::state("a"), value.clone());
+        match kv.commit(batch).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((taken, refused.code()), (4, codes::DISK_NEARLY_FULL));
+    kv.commit(Batch::default().delete(Key::state("a")))
+        .await
+        .expect("a delete is taken");
 }
 
 #[tokio::test]

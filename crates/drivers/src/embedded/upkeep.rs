@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::committer::Handle;
+use super::reclaim::Reclaim;
 use super::settings::{Mode, Options};
+use super::store::Store;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -17,7 +19,7 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn start(path: &Path, options: &Options, committer: Handle) -> Upkeep {
+    pub(super) fn start(path: &Path, options: &Options, committer: Handle, store: Store) -> Upkeep {
         let sync_interval = match options.mode {
             Mode::Durable => SWEEP_INTERVAL,
             Mode::Relaxed => Duration::from_millis(options.sync_interval_ms),
@@ -26,6 +28,7 @@ impl Upkeep {
         let (path, reserve) = (path.to_owned(), options.reserve_mib << 20);
         look(&path, reserve, &committer);
         let (end, ended) = channel();
+        let mut reclaim = Reclaim::new(store);
         let work = move || {
             let (mut swept, mut synced) = (Instant::now(), Instant::now());
             while ended.recv_timeout(tick) == Err(RecvTimeoutError::Timeout) {
@@ -35,7 +38,9 @@ impl Upkeep {
                 }
                 if swept.elapsed() >= SWEEP_INTERVAL {
                     swept = Instant::now();
-                    look(&path, reserve, &committer);
+                    if let Some(free) = look(&path, reserve, &committer) {
+                        reclaim.step(free);
+                    }
                     committer.sweep();
                 }
             }
@@ -60,9 +65,21 @@ impl Drop for Upkeep {
     }
 }
 
-fn look(path: &PathBuf, reserve: u64, committer: &Handle) {
+/// The free bytes, if they are fewer than the reserve. Without a reserve nobody looks.
+fn look(path: &PathBuf, reserve: u64, committer: &Handle) -> Option<u64> {
+    if reserve == 0 {
+        return None;
+    }
     match rustix::fs::statvfs(path) {
-        Ok(disk) => committer.disk_nearly_full(disk.f_bavail * disk.f_frsize < reserve),
-        Err(cause) => tracing::warn!(error = %cause, "the disk's free space cannot be read"),
+        Ok(disk) => {
+            let free = disk.f_bavail * disk.f_frsize;
+            committer.room(Some(free.saturating_sub(reserve)));
+            (free < reserve).then_some(free)
+        }
+        Err(cause) => {
+            tracing::warn!(error = %cause, "the disk's free space cannot be read");
+            committer.room(None);
+            None
+        }
     }
 }
