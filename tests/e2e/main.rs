@@ -7,6 +7,7 @@ mod java;
 mod js;
 mod lifecycle;
 mod limits;
+mod proxy;
 mod pubsub;
 mod reconfigure;
 mod state;

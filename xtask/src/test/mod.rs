@@ -49,7 +49,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "system packages",
-        languages: &[Js, Java],
+        languages: &[Rust, Js, Java],
         run: |options| system::ensure_packages(options.only),
         advice: "install what is named above by hand, or leave that language out with --only",
     },

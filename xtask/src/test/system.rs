@@ -8,7 +8,7 @@ use crate::command;
 /// Oldest JDK that the Java clients' build takes.
 const JDK_VERSION_MIN: u32 = 17;
 
-/// A program that a language's clients need.
+/// A program that the tests with a language's clients need.
 struct Tool {
     name: &'static str,
     language: Language,
@@ -18,6 +18,22 @@ struct Tool {
 }
 
 const TOOLS: &[Tool] = &[
+    Tool {
+        name: "nginx",
+        language: Language::Rust,
+        // Not on everybody's path.
+        works: || {
+            let usual = ["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"];
+            usual.iter().any(|name| command::answer(name, &["-v"]).is_some())
+        },
+        packages: &["nginx-light", "nginx"],
+    },
+    Tool {
+        name: "unshare",
+        language: Language::Rust,
+        works: || command::answer("unshare", &["--version"]).is_some(),
+        packages: &["util-linux"],
+    },
     Tool {
         name: "node",
         language: Language::Js,
@@ -59,7 +75,7 @@ pub(super) fn ensure_components() -> Result<()> {
     Ok(())
 }
 
-/// Installs what the languages' clients need and the machine lacks.
+/// Installs what the languages' tests need and the machine lacks.
 pub(super) fn ensure_packages(only: Option<Language>) -> Result<()> {
     let missing = missing(only);
     if missing.is_empty() {
@@ -84,10 +100,15 @@ pub(super) fn ensure_packages(only: Option<Language>) -> Result<()> {
 }
 
 fn missing(only: Option<Language>) -> Vec<&'static Tool> {
+    let mut tools = needed(only);
+    tools.retain(|tool| !(tool.works)());
+    tools
+}
+
+fn needed(only: Option<Language>) -> Vec<&'static Tool> {
     TOOLS
         .iter()
         .filter(|tool| only.is_none_or(|only| only == tool.language))
-        .filter(|tool| !(tool.works)())
         .collect()
 }
 
@@ -135,6 +156,9 @@ mod tests {
 
     #[test]
     fn a_language_needs_only_its_own_tools() {
-        assert!(missing(Some(Language::Rust)).is_empty());
+        let names = |language| names(&needed(Some(language)));
+        assert_eq!(names(Language::Rust), "nginx, unshare");
+        assert_eq!(names(Language::Js), "node, npm");
+        assert_eq!(names(Language::Java), "JDK 17 or newer, maven");
     }
 }
