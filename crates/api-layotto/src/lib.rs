@@ -28,6 +28,9 @@ mod error;
 mod keys;
 mod oversize;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+
 #[cfg(test)]
 mod testing;
 

@@ -18,6 +18,9 @@ mod testing;
 
 pub mod derived;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+
 pub mod embedded;
 pub mod memory;
 

@@ -5,6 +5,9 @@
 pub mod cli;
 pub mod config;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+
 pub mod compose;
 
 pub mod admin;

@@ -1,5 +1,6 @@
-//! For tests only: ports that fail when told to.
+//! For tests only: ports that fail when told to, and damaged bytes for decoders.
 
 pub mod faulty;
+pub mod mutate;
 
 pub use faulty::{Fault, Faulty};

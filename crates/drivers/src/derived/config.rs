@@ -21,6 +21,8 @@ use super::{Progress, contended};
 
 mod log;
 mod rows;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use rows::decode_any;
 
 use log::Log;
 #[cfg(test)]

@@ -134,22 +134,17 @@ mod tests {
         }
     }
 
+    /// Status and body of the answer.
+    pub(super) async fn ask(router: Router, request: Request<Body>) -> (u16, String) {
+        let response = router.oneshot(request).await.expect("routers do not fail");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a whole body");
+        (status, String::from_utf8(body.to_bytes().to_vec()).expect("text"))
+    }
+
     async fn get(admin: &Admin, path: &str) -> (u16, String) {
         let request = Request::get(path).body(Body::empty()).expect("a plain request");
-        let response = admin
-            .clone()
-            .router()
-            .oneshot(request)
-            .await
-            .expect("routers do not fail");
-        let status = response.status().as_u16();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a whole body")
-            .to_bytes();
-        (status, String::from_utf8(body.to_vec()).expect("text"))
+        ask(admin.clone().router(), request).await
     }
 
     #[tokio::test]

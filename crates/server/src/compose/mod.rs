@@ -85,12 +85,13 @@ pub fn run(
         metrics,
     };
     let traces = start_traces(&config, bound.runtimes().admin())?;
-    let indicator = actuator.process();
+    let (started, stopping) = (actuator.process(), actuator.process());
     let apps = listeners::apps(&config, layotto, admin, actuator.router()).traces(traces);
     let apps = apps.serving(move |endpoints| {
-        indicator.up();
+        started.up();
         serving(endpoints);
     });
+    let apps = apps.draining(move || stopping.stopped("shutdown"));
     let outcome = main_runtime()?.block_on(bound.run(apps, shutdown));
     if *engine.stopped().borrow() {
         let message =

@@ -24,6 +24,7 @@ pub struct Apps {
     by_name: HashMap<&'static str, App>,
     traces: Option<Traces>,
     serving: Option<Hear>,
+    draining: Option<Box<dyn FnOnce() + Send>>,
 }
 
 type Hear = Box<dyn FnOnce(&Endpoints) + Send>;
@@ -49,6 +50,12 @@ impl Apps {
     /// Called once every listener is served, with the addresses in force.
     pub fn serving(mut self, hear: impl FnOnce(&Endpoints) + Send + 'static) -> Apps {
         self.serving = Some(Box::new(hear));
+        self
+    }
+
+    /// Called when the drain begins, after `serving`: while calls in flight end, administration still answers.
+    pub fn draining(mut self, hear: impl FnOnce() + Send + 'static) -> Apps {
+        self.draining = Some(Box::new(hear));
         self
     }
 
@@ -80,7 +87,7 @@ impl Bound {
     pub async fn run(self, mut apps: Apps, shutdown: Shutdown) -> Result<()> {
         let readiness = self.readiness.clone();
         let (data_dir, endpoints) = (self.data_dir.clone(), self.endpoints.clone());
-        let (traces, hear) = (apps.traces.clone(), apps.serving.take());
+        let (traces, hear, hear_drain) = (apps.traces.clone(), apps.serving.take(), apps.draining.take());
         let mut serving = self.serve(apps).await?;
         let file = data_dir
             .map(|data_dir| EndpointsFile::write(&data_dir, &endpoints))
@@ -92,6 +99,9 @@ impl Bound {
 
         let outcome = serving.until(&shutdown).await;
         readiness.drain();
+        if let Some(hear) = hear_drain {
+            hear();
+        }
         serving.drain().await;
         shutdown.run_hooks().await;
         serving.stop_administration().await;

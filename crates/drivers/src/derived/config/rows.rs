@@ -168,6 +168,24 @@ fn opened_record(value: &Bytes) -> Result<(Timestamp, Bytes)> {
     Ok((at, rest))
 }
 
+/// Reads bytes as each kind of row: none may panic, and what is read is written the same.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn decode_any(bytes: &Bytes) {
+    if let Ok(mark) = Mark::decode(bytes) {
+        assert_eq!(Mark::decode(&mark.encode()).expect("it was just written"), mark);
+    }
+    if let Ok(item) = decode_item("group", "label", "key", bytes) {
+        let written = decode_item("group", "label", "key", &encode_item(&item));
+        assert_eq!(written.expect("it was just written"), item);
+    }
+    if let Ok(record) = decode_record(bytes) {
+        let at = record_time(bytes).expect("it has been read");
+        let written = encode_record(at, &record.app, &record.items);
+        assert_eq!(record_time(&written).expect("it was just written"), at);
+        assert_eq!(decode_record(&written).expect("it was just written"), record);
+    }
+}
+
 /// What is behind the format byte.
 fn opened(what: &str, value: &Bytes) -> Result<Bytes> {
     match value.first() {

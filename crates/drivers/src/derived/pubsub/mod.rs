@@ -34,6 +34,8 @@ use ports::pubsub::{self, Deliveries, Event, Start, Subscription};
 use tokio::sync::OnceCell;
 
 mod rows;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use rows::decode_any;
 
 mod book;
 

@@ -206,6 +206,30 @@ impl Parked {
     }
 }
 
+/// Reads bytes as each kind of row: none may panic, and what is read is written the same.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn decode_any(bytes: &[u8]) {
+    if let Ok(event) = Stored::decode(Bytes::copy_from_slice(bytes)) {
+        let written = Stored::encode(
+            event.published_at,
+            event.expires_at,
+            event.ordering,
+            &event.envelope(),
+        );
+        assert_eq!(written, bytes);
+    }
+    if let Ok(cursor) = Cursor::decode(bytes) {
+        let _ = cursor.settled();
+        assert_eq!(
+            Cursor::decode(&cursor.encode()).expect("it was just written"),
+            cursor
+        );
+    }
+    if let Ok(parked) = Parked::decode(bytes) {
+        assert_eq!(parked.encode(), bytes[..Parked::BYTES]);
+    }
+}
+
 /// What is behind the format byte of a row of `size` bytes at least.
 fn header<'a>(row: &'a [u8], what: &str, size: usize) -> Result<&'a [u8]> {
     match row.first() {

@@ -1,9 +1,8 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
-use http_body_util::BodyExt;
-use tower::ServiceExt;
 
 use super::*;
+use crate::admin;
 
 fn actuator() -> Actuator {
     let about = About {
@@ -34,19 +33,7 @@ async fn ask(actuator: &Actuator, method: Method, path: &str, body: &str) -> (u1
         .uri(path)
         .body(Body::from(body.to_owned()))
         .expect("a plain request");
-    let response = actuator
-        .router()
-        .oneshot(request)
-        .await
-        .expect("routers do not fail");
-    let status = response.status().as_u16();
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .expect("a whole body")
-        .to_bytes();
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    admin::tests::ask(actuator.router(), request).await
 }
 
 #[track_caller]
