@@ -11,6 +11,7 @@ use std::error::Error as _;
 use std::fmt;
 
 use base::Error;
+use serde_json::json;
 
 use super::explain;
 
@@ -64,6 +65,22 @@ impl Report {
         self.next = Some(next.into());
         self
     }
+
+    /// For programs. Facts are a list: an error may have several causes.
+    pub fn json(&self) -> serde_json::Value {
+        let fact = |(name, value): &(String, String)| json!({"name": name, "value": value});
+        json!({
+            "code": self.code.map(|code| code.id),
+            "message": self.headline,
+            "facts": self.facts.iter().map(fact).collect::<Vec<_>>(),
+            "next": self.next,
+            "more": self.more(),
+        })
+    }
+
+    fn more(&self) -> Option<String> {
+        self.code.map(|code| format!("belay explain {}", code.id))
+    }
 }
 
 impl fmt::Display for Report {
@@ -72,7 +89,7 @@ impl fmt::Display for Report {
             Some(code) => writeln!(f, "error {}: {}", code.id, self.headline)?,
             None => writeln!(f, "error: {}", self.headline)?,
         }
-        let more = self.code.map(|code| format!("belay explain {}", code.id));
+        let more = self.more();
         let facts = self
             .facts
             .iter()

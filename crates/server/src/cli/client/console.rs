@@ -45,7 +45,7 @@ impl<'a> Console<'a> {
             ErrorKind::BrokenPipe => Failure::silent(Exit::Ok),
             _ => {
                 let report = Report::uncoded(format!("standard output cannot be written: {cause}"));
-                Failure::new(&report, Exit::Failed)
+                Failure::new(report, Exit::Failed)
             }
         })
     }
@@ -60,7 +60,7 @@ impl<'a> Console<'a> {
     pub(super) fn read(&mut self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
         let mut bytes = vec![];
         let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-        let failed = |message| Failure::new(&Report::uncoded(message), Exit::Failed);
+        let failed = |message| Failure::new(Report::uncoded(message), Exit::Failed);
         (&mut *self.input)
             .take(limit)
             .read_to_end(&mut bytes)

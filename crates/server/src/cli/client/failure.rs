@@ -3,8 +3,10 @@
 use std::fmt;
 
 use base::{Error, codes};
+use serde_json::json;
 use tonic::{Code, Status};
 
+use super::console::Form;
 use super::place::Place;
 use crate::cli::{Exit, Outcome, Report};
 
@@ -13,8 +15,15 @@ const CODE_HEADER: &str = "belay-error-code";
 
 #[derive(Debug)]
 pub(super) struct Failure {
-    text: String,
+    told: Told,
     exit: Exit,
+}
+
+#[derive(Debug)]
+enum Told {
+    Nothing,
+    Line(String),
+    Report(Report),
 }
 
 /// A call, as messages tell of it.
@@ -31,24 +40,20 @@ impl Failure {
     /// What was asked for is not so, and nothing is wrong with it: one line, exit code 1.
     pub(super) fn no(line: impl fmt::Display) -> Failure {
         Failure {
-            text: format!("{line}\n"),
+            told: Told::Line(line.to_string()),
             exit: Exit::Failed,
         }
     }
 
-    pub(super) fn new(report: &Report, exit: Exit) -> Failure {
-        Failure {
-            text: report.to_string(),
-            exit,
-        }
+    pub(super) fn new(report: Report, exit: Exit) -> Failure {
+        let told = Told::Report(report);
+        Failure { told, exit }
     }
 
     /// Everything was said already.
     pub(super) fn silent(exit: Exit) -> Failure {
-        Failure {
-            text: String::new(),
-            exit,
-        }
+        let told = Told::Nothing;
+        Failure { told, exit }
     }
 
     /// Nobody answers there, or nobody who speaks the protocol.
@@ -57,7 +62,7 @@ impl Failure {
         let report = Report::of(&Error::new(codes::NOT_RUNNING, message))
             .fact("address", format_args!("{} ({})", place.target, place.found))
             .next("start one: belay dev; or say where it is: --address host:port");
-        Failure::new(&report, Exit::NotRunning)
+        Failure::new(report, Exit::NotRunning)
     }
 
     /// What the server answered to a call, or that it could not.
@@ -88,7 +93,7 @@ impl Failure {
             )),
             false => report,
         };
-        Failure::new(&report, Exit::Failed)
+        Failure::new(report, Exit::Failed)
     }
 
     #[cfg(test)]
@@ -96,8 +101,35 @@ impl Failure {
         self.exit
     }
 
-    pub(super) fn text(&self) -> &str {
-        &self.text
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        match &self.told {
+            Told::Nothing => String::new(),
+            Told::Line(line) => format!("{line}\n"),
+            Told::Report(report) => report.to_string(),
+        }
+    }
+
+    /// For programs: the same, as one object on one line.
+    fn json(&self) -> String {
+        let error = match &self.told {
+            Told::Nothing => return String::new(),
+            Told::Line(line) => json!({"message": line}),
+            Told::Report(report) => report.json(),
+        };
+        format!("{}\n", json!({"error": error}))
+    }
+
+    pub(super) fn outcome(&self, form: Form) -> Outcome {
+        let stderr = match form {
+            Form::Text => self.text(),
+            Form::Json => self.json(),
+        };
+        Outcome {
+            stderr,
+            exit: self.exit,
+            ..Outcome::default()
+        }
     }
 }
 
@@ -105,7 +137,8 @@ impl Call<'_> {
     /// The reference's texts for it differ from block to block, and have no code.
     fn is_unknown_component(self, status: &Status) -> bool {
         let text = status.message();
-        let named = text.contains(self.component) && text.contains("not found");
+        let says = |part| text.contains(part);
+        let named = says(self.component) && (says("not found") || says("is not initialized"));
         status.metadata().get(CODE_HEADER).is_none() && (named || text.ends_with("is not configured"))
     }
 }
@@ -135,17 +168,7 @@ fn grpc_name(code: Code) -> String {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::new(&Report::of(&error), Exit::of(&error))
-    }
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Outcome {
-        Outcome {
-            stderr: failure.text,
-            exit: failure.exit,
-            ..Outcome::default()
-        }
+        Failure::new(Report::of(&error), Exit::of(&error))
     }
 }
 
@@ -166,7 +189,7 @@ mod tests {
             component: "state_demo",
             flag: "--store",
         };
-        Failure::answered(&place(), call, status).text
+        Failure::answered(&place(), call, status).text()
     }
 
     #[test]
@@ -194,6 +217,7 @@ mod tests {
         for message in [
             "state store state_demo is not found",
             "state store is not configured",
+            "pubsub state_demo is not initialized.",
         ] {
             let text = answered(&Status::invalid_argument(message));
             assert!(
@@ -211,5 +235,22 @@ mod tests {
         let text = answered(&status);
         let start = "error BLY0023: no belay answers on 127.0.0.1:34904: connection reset\n  address  127.0.0.1:34904 (the default)\n  next     start one: belay dev;";
         assert!(text.starts_with(start), "{text}");
+    }
+
+    #[test]
+    fn programs_get_the_same_as_one_object_on_one_line() {
+        let json = |failure: Failure| failure.outcome(Form::Json).stderr;
+        let error = Error::new(codes::ETAG_MISMATCH, "possible\netag mismatch");
+        let report = Report::of(&error)
+            .fact("grpc", "ABORTED (10)")
+            .next("read it again");
+        let expected = "{\"error\":{\"code\":\"BLY0050\",\"message\":\"possible\\netag mismatch\",\"facts\":[{\"name\":\"grpc\",\"value\":\"ABORTED (10)\"}],\"next\":\"read it again\",\"more\":\"belay explain BLY0050\"}}\n";
+        assert_eq!(json(Failure::new(report, Exit::Failed)), expected);
+        let uncoded = Failure::new(Report::uncoded("it broke"), Exit::Failed);
+        let expected =
+            "{\"error\":{\"code\":null,\"message\":\"it broke\",\"facts\":[],\"next\":null,\"more\":null}}\n";
+        assert_eq!(json(uncoded), expected);
+        assert_eq!(json(Failure::no("no")), "{\"error\":{\"message\":\"no\"}}\n");
+        assert_eq!(json(Failure::silent(Exit::Ok)), "");
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::cli) struct Id {
     #[arg(long, value_name = "NAME", default_value = "sequencer_demo")]
     store: String,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 impl Id {

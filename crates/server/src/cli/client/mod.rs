@@ -1,7 +1,8 @@
 //! The people's client: commands that talk to a running Belay over Layotto's runtime API, as every other client does.
 //!
 //! A command prints as it goes, because events and ids come one by one and values may be any bytes; what is left at its end
-//! is an [`Outcome`]. People get short texts, programs get `--json`: one object per line, always on standard output.
+//! is an [`Outcome`]. People get short texts, programs get `--json`: one object per line, answers on standard output, and a
+//! [`Failure`] as `{"error": ...}` on standard error.
 
 use std::io::{self, Read, Write};
 
@@ -73,7 +74,7 @@ pub(super) enum Command {
 struct Common {
     #[command(flatten)]
     place: place::Arguments,
-    /// Print JSON, one object per line.
+    /// Print JSON, one object per line; an error too, on standard error.
     #[arg(long)]
     json: bool,
 }
@@ -109,7 +110,19 @@ impl Command {
                 exit,
                 ..Outcome::default()
             },
-            Err(failure) => failure.into(),
+            Err(failure) => failure.outcome(self.common().form()),
+        }
+    }
+
+    fn common(&self) -> &Common {
+        match self {
+            Command::State(command) => command.common(),
+            Command::Publish(publish) => &publish.common,
+            Command::Subscribe(subscribe) => &subscribe.common,
+            Command::Lock(lock) => &lock.common,
+            Command::Unlock(unlock) => &unlock.common,
+            Command::Id(id) => &id.common,
+            Command::Status(status) => &status.common,
         }
     }
 

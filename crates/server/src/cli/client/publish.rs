@@ -34,7 +34,7 @@ pub(in crate::cli) struct Publish {
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

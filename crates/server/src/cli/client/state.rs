@@ -102,6 +102,14 @@ impl Store {
 }
 
 impl Command {
+    pub(super) fn common(&self) -> &Common {
+        match self {
+            Command::Get(get) => &get.common,
+            Command::Set(set) => &set.common,
+            Command::Delete(delete) => &delete.common,
+        }
+    }
+
     pub(super) async fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
         match self {
             Command::Get(get) => get.run(console).await,

@@ -33,7 +33,7 @@ pub(in crate::cli) struct Status {
     #[arg(long, value_name = "ADDRESS", env = "BELAY_ADMIN_ADDRESS")]
     admin: Option<Target>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 /// What was found out.

@@ -52,7 +52,7 @@ pub(in crate::cli) struct Subscribe {
     #[arg(long)]
     drop: bool,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 /// A stream of events, and the way back for their answers.
@@ -69,7 +69,7 @@ impl Subscribe {
         // Only now: until here a signal just ends the process.
         let mut stop = Stop::new().map_err(|cause| {
             let report = Report::uncoded(format!("signals cannot be listened for: {cause}"));
-            Failure::new(&report, Exit::Failed)
+            Failure::new(report, Exit::Failed)
         })?;
         let ended = self.events(&mut subscription, &mut stop, console).await;
         // Whatever ended it: what was printed is to be settled.
@@ -154,7 +154,7 @@ impl Subscription<'_> {
             let Some(message) = message else {
                 let report = Report::uncoded("the subscription was ended by the server")
                     .next("subscribe again; unsettled events come again");
-                return Err(Failure::new(&report, Exit::Failed));
+                return Err(Failure::new(report, Exit::Failed));
             };
             if let Some(message) = message.subscribe_topic_events_response_type {
                 return Ok(message);

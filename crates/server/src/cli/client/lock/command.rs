@@ -75,7 +75,7 @@ impl Command<'_> {
             ErrorKind::NotFound => NOT_FOUND,
             _ => NOT_RUNNABLE,
         };
-        Failure::new(&report, Exit::Passed(code))
+        Failure::new(report, Exit::Passed(code))
     }
 }
 
@@ -115,7 +115,7 @@ async fn watch(
         tokio::select! {
             ended = child.wait() => {
                 let report = |cause| Report::uncoded(format!("the command cannot be waited for: {cause}"));
-                let ended = ended.map_err(|cause| Failure::new(&report(cause), Exit::Failed))?;
+                let ended = ended.map_err(|cause| Failure::new(report(cause), Exit::Failed))?;
                 return Ok((ended, is_lost));
             }
             why = &mut keeping, if !is_lost => {
@@ -177,7 +177,8 @@ fn ttl(holder: &Holder<'_>) -> Duration {
 
 /// The first line of a report, without its first word.
 fn headline(failure: &Failure) -> String {
-    let line = failure.text().lines().next().unwrap_or_default();
+    let text = failure.text();
+    let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error ").unwrap_or(line).to_owned()
 }
 

@@ -46,7 +46,7 @@ pub(in crate::cli) struct Lock {
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ pub(in crate::cli) struct Unlock {
     #[command(flatten)]
     store: Store,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 #[derive(Debug, Args)]
