@@ -1,18 +1,44 @@
 //! Starting, stopping, and every way in which that can go wrong.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tests::belay::{belay, binary};
+use tests::sdk::free_port;
 use tests::{Belay, eventually};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use wire::layotto::{GetStateRequest, SaveStateRequest, StateItem};
 
-const CONFIG: &str = "components: [{ name: state_demo, driver: embedded }]\n";
+pub(crate) const CONFIG: &str = "components: [{ name: state_demo, driver: embedded }]\n";
 
-fn file(folder: &tempfile::TempDir, text: &str) -> std::path::PathBuf {
+fn file(folder: &tempfile::TempDir, text: &str) -> PathBuf {
     let path = folder.path().join("belay.yaml");
     std::fs::write(&path, text).expect("a file");
     path
+}
+
+/// The arguments of `belay run` for this file, this data directory and these flags.
+pub(crate) fn run(config: &Path, data: &Path, flags: &[&str]) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["run".into(), "--config".into(), config.into()];
+    arguments.extend(["--data-dir".into(), data.into()]);
+    arguments.extend(flags.iter().map(OsString::from));
+    arguments
+}
+
+/// With listeners that nobody else has.
+pub(crate) const ANY_PORTS: [&str; 4] = ["--layotto-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+
+fn started(arguments: Vec<OsString>) -> tokio::process::Child {
+    tokio::process::Command::new(binary())
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts")
 }
 
 #[tokio::test]
@@ -22,6 +48,62 @@ async fn sigterm_is_a_clean_end_and_takes_the_endpoints_file_along() {
     assert!(endpoints.exists());
     assert_eq!(belay.terminate().await.code(), Some(0), "{}", belay.log());
     assert!(!endpoints.exists());
+}
+
+/// What it prints once it serves.
+async fn welcome(child: &mut tokio::process::Child) -> Vec<String> {
+    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut lines = stdout.lines();
+    let mut said = vec![];
+    while let Some(line) = lines.next_line().await.expect("a text") {
+        let is_last = line.starts_with("Ctrl-C stops it.");
+        said.push(line);
+        if is_last {
+            break;
+        }
+    }
+    said
+}
+
+/// `belay dev` itself: what it prints says where it is, and the line to try works.
+#[tokio::test]
+async fn dev_needs_no_file_and_its_first_advice_works() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = tokio::process::Command::new(binary())
+        .arg("dev")
+        .args(ANY_PORTS)
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let said = tokio::time::timeout(tests::PATIENCE, welcome(&mut child)).await;
+    let said = said.expect("it serves in time");
+    let advice = said.iter().find(|line| line.contains("belay state set"));
+    let advice = advice.unwrap_or_else(|| panic!("it advises nothing: {said:?}"));
+    let bin = binary();
+    let bin = bin.parent().expect("it is in a folder").to_owned();
+    let path = std::env::var("PATH").expect("programs are found by it");
+    let tried = tokio::process::Command::new("sh")
+        .args(["-ec", advice])
+        .current_dir(&folder)
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .output();
+    let tried = tried.await.expect("a shell");
+    let out = String::from_utf8_lossy(&tried.stdout);
+    let expected = "saved hello in state_demo (5 bytes)\nworld\n";
+    assert_eq!((tried.status.code(), &*out), (Some(0), expected), "{tried:?}");
+    let found = std::fs::read(folder.path().join(".belay/endpoints.json")).expect("it serves");
+    let found: serde_json::Value = serde_json::from_slice(&found).expect("it is JSON");
+    for listener in ["layotto", "admin"] {
+        let address = found[listener].as_str().expect("it listens");
+        assert!(
+            said.iter().any(|line| line.contains(address)),
+            "{address}: {said:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -73,18 +155,8 @@ async fn a_port_in_use_is_one_clear_message() {
         };
         let config = file(&folder, CONFIG);
         let data = folder.path().join("data");
-        let arguments: Vec<std::ffi::OsString> = vec![
-            "run".into(),
-            "--config".into(),
-            config.into(),
-            "--data-dir".into(),
-            data.into(),
-            flag.into(),
-            address.clone().into(),
-            other.into(),
-            "127.0.0.1:0".into(),
-        ];
-        let ran = belay(arguments).await;
+        let flags = [flag, &address, other, "127.0.0.1:0"];
+        let ran = belay(run(&config, &data, &flags)).await;
         assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
         for part in ["BLY0020", &address, flag, "belay explain BLY0020"] {
             assert!(ran.err.contains(part), "'{part}' is missing:\n{}", ran.err);
@@ -97,18 +169,7 @@ async fn a_locked_data_directory_is_one_clear_message() {
     let running = Belay::run(CONFIG).await;
     let data = running.data();
     let folder = tempfile::tempdir().expect("a folder");
-    let ran = belay([
-        "run".as_ref(),
-        "--config".as_ref(),
-        file(&folder, CONFIG).as_os_str(),
-        "--data-dir".as_ref(),
-        data.as_os_str(),
-        "--layotto-listen".as_ref(),
-        "127.0.0.1:0".as_ref(),
-        "--admin-listen".as_ref(),
-        "127.0.0.1:0".as_ref(),
-    ])
-    .await;
+    let ran = belay(run(&file(&folder, CONFIG), &data, &ANY_PORTS)).await;
     assert_eq!(ran.code, 3, "{}", ran.err);
     for part in ["BLY0031", &format!("process {}", running.pid()), "--data-dir"] {
         assert!(ran.err.contains(part), "'{part}' is missing:\n{}", ran.err);
@@ -122,18 +183,7 @@ async fn data_of_a_newer_belay_is_refused() {
     let data = folder.path().join("data");
     std::fs::create_dir(&data).expect("a folder");
     std::fs::write(data.join("format"), "belay 4711\n").expect("a file");
-    let ran = belay([
-        "run".as_ref(),
-        "--config".as_ref(),
-        file(&folder, CONFIG).as_os_str(),
-        "--data-dir".as_ref(),
-        data.as_os_str(),
-        "--layotto-listen".as_ref(),
-        "127.0.0.1:0".as_ref(),
-        "--admin-listen".as_ref(),
-        "off".as_ref(),
-    ])
-    .await;
+    let ran = belay(run(&file(&folder, CONFIG), &data, &ANY_PORTS)).await;
     assert_eq!(ran.code, 3, "{}", ran.err);
     assert!(
         ran.err.contains("BLY0032") && ran.err.contains("4711"),
@@ -151,7 +201,7 @@ async fn a_bad_configuration_lists_every_finding_with_its_line() {
     );
     for command in ["check", "run"] {
         let ran = belay([command.as_ref(), "--config".as_ref(), config.as_os_str()]).await;
-        assert_ne!(ran.code, 0);
+        assert_eq!(ran.code, 1, "{command}");
         let all = ran.out + &ran.err;
         for part in ["nonsense", "embeded", "embedded", "colour", "1:", "3:", "4:"] {
             assert!(all.contains(part), "{command}: '{part}' is missing:\n{all}");
@@ -172,20 +222,7 @@ async fn layottos_own_configuration_runs_as_it_is() {
             "oss": { "oss_demo": { "type": "aws.oss", "metadata": {} } } } } } ] } ] } ] } ] }"#;
     std::fs::write(&config, text).expect("a file");
     let data = folder.path().join("data");
-    let mut child = tokio::process::Command::new(binary())
-        .arg("run")
-        .args([
-            "--config".as_ref(),
-            config.as_os_str(),
-            "--data-dir".as_ref(),
-            data.as_os_str(),
-        ])
-        .args(["--admin-listen", "127.0.0.1:0"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it starts");
+    let mut child = started(run(&config, &data, &["--admin-listen", "127.0.0.1:0"]));
     let endpoints = data.join("endpoints.json");
     let address = eventually("the endpoints", || async {
         let text = std::fs::read(&endpoints).ok()?;
@@ -223,12 +260,7 @@ async fn health_readiness_and_metrics_are_on_the_admin_port() {
 /// A subscription to an application that is not there keeps readiness waiting, and says so.
 #[tokio::test]
 async fn a_start_without_the_application_serves_and_delivers_when_it_comes() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port")
-        .local_addr()
-        .expect("bound")
-        .port();
+    let port = free_port();
     let belay = Belay::dev(port).await;
     let publish = wire::layotto::PublishEventRequest {
         pubsub_name: "pub_subs_demo".into(),
@@ -254,30 +286,11 @@ async fn a_unix_socket_serves_beside_tcp() {
     let socket = folder.path().join("belay.sock");
     let config = file(&folder, CONFIG);
     let data = folder.path().join("data");
-    let start = || {
-        tokio::process::Command::new(binary())
-            .arg("run")
-            .args([
-                "--config".as_ref(),
-                config.as_os_str(),
-                "--data-dir".as_ref(),
-                data.as_os_str(),
-            ])
-            .args([
-                "--layotto-listen",
-                &format!("unix:{}", socket.display()),
-                "--admin-listen",
-                "off",
-            ])
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("it starts")
-    };
+    let listen = format!("unix:{}", socket.display());
+    let flags = ["--layotto-listen", &listen, "--admin-listen", "off"];
     // Twice: the second start finds the socket file that the killed first one left.
     for _ in 0..2 {
-        let mut child = start();
+        let mut child = started(run(&config, &data, &flags));
         eventually("the socket", || async {
             tokio::net::UnixStream::connect(&socket).await.ok()
         })

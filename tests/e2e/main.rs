@@ -1,8 +1,10 @@
 //! The real binary, driven from outside. One module per behaviour; `js` and `java` drive it with the unmodified SDKs.
 
 mod abuse;
+mod clients;
 mod crash;
 mod disk;
+mod exits;
 mod java;
 mod js;
 mod lifecycle;

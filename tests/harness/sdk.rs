@@ -68,8 +68,8 @@ pub async fn passes(sdk: &Sdk, scenario: &str, transport: Transport) {
     );
 }
 
-/// Free now; whoever listens there next is the program's own callback server.
-fn free_port() -> u16 {
+/// Free now; whoever listens there next is the program's own callback server, or nobody.
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("it is bound").port()
 }
