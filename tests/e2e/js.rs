@@ -1,5 +1,8 @@
 //! The unmodified npm SDK.
 
+mod readme;
+mod tour;
+
 use tests::sdk::{Sdk, Transport, passes};
 
 fn js() -> Sdk {
