@@ -128,12 +128,12 @@ async fn a_slow_application_costs_disk_not_memory() {
     .await;
     let belay = Belay::dev(app.port).await;
     let client = belay.client().await;
-    let body = "x".repeat(10_000);
+    let body = "x".repeat(100_000);
     let before = tests::proc::resident_mib(belay.pid());
     let all = (0..10).map(|_| {
         let (mut client, body) = (client.clone(), body.clone());
         async move {
-            for _ in 0..500 {
+            for _ in 0..300 {
                 publish(&mut client, "slow", &body, &[]).await;
             }
         }
@@ -141,13 +141,13 @@ async fn a_slow_application_costs_disk_not_memory() {
     futures::future::join_all(all).await;
     let grown = tests::proc::resident_mib(belay.pid()) - before;
     assert!(
-        grown < 150.0,
-        "50 MB of events grew the process by {grown:.0} MiB"
+        grown < 256.0,
+        "300 MB of events grew the process by {grown:.0} MiB"
     );
     release.send(()).expect("the application runs");
     let mut ids = std::collections::BTreeSet::new();
     let until = tokio::time::Instant::now() + std::time::Duration::from_secs(90);
-    while ids.len() < 5_000 {
+    while ids.len() < 3_000 {
         let event = tokio::time::timeout_at(until, app.events.recv()).await;
         let count = ids.len();
         ids.insert(
