@@ -11,11 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is held back at most.
-const BYTES_MAX: usize = 64 << 10;
-
-/// A larger write goes straight to the socket: copying it would cost more than the system call.
-const WRITE_BYTES_MAX: usize = 8 << 10;
+use crate::limits;
 
 /// Memory for the next turn; more than this is not kept by a connection that has nothing to write.
 const BYTES_KEPT: usize = 8 << 10;
@@ -78,8 +74,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let size = slices.iter().map(|slice| slice.len()).sum::<usize>();
-        let large = size > WRITE_BYTES_MAX;
-        if large || self.held.len() + size > BYTES_MAX {
+        let large = size > limits::CORK_WRITE_BYTES_MAX;
+        if large || self.held.len() + size > limits::CORK_BYTES_MAX {
             ready!(self.poll_release(cx))?;
         }
         if large {
@@ -151,8 +147,9 @@ mod tests {
     #[tokio::test]
     async fn more_than_is_held_back_leaves_in_order() {
         let (mut corked, mut peer) = corked(1024);
-        let mut sizes = vec![WRITE_BYTES_MAX; BYTES_MAX / WRITE_BYTES_MAX + 1];
-        sizes.extend([10, WRITE_BYTES_MAX + 1, 7]);
+        let mut sizes =
+            vec![limits::CORK_WRITE_BYTES_MAX; limits::CORK_BYTES_MAX / limits::CORK_WRITE_BYTES_MAX + 1];
+        sizes.extend([10, limits::CORK_WRITE_BYTES_MAX + 1, 7]);
         let expected: Vec<u8> = (1..)
             .zip(sizes.clone())
             .flat_map(|(byte, size)| vec![byte; size])

@@ -19,6 +19,11 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What a connection holds back for its next turn at most (`cork`).
+pub const CORK_BYTES_MAX: usize = 64 << 10;
+/// A larger write is not held back: copying it would cost more than the system call.
+pub const CORK_WRITE_BYTES_MAX: usize = 8 << 10;
+
 /// Time a new connection has for its first bytes; silence until then is cut.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Streams that a client has opened and reset before we looked at them, per connection; more is an attack (CVE-2023-44487).
