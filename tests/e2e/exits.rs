@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
-use tests::belay::{Ran, belay, binary};
+use tests::belay::{FREE_PORTS, Ran, belay, binary};
 use tests::{Belay, Layotto, eventually};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -83,6 +83,7 @@ async fn an_engine_that_stopped_is_4_and_keeps_what_it_acknowledged() {
         tokio::process::Command::new("sh")
             .args(["-c", script])
             .arg(binary())
+            .envs(FREE_PORTS)
             .current_dir(folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

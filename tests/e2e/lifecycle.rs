@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tests::belay::{belay, binary};
+use tests::belay::{FREE_PORTS, belay, binary};
 use tests::sdk::free_port;
 use tests::{Belay, eventually};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -34,6 +34,7 @@ pub(crate) const ANY_PORTS: [&str; 4] = ["--layotto-listen", "127.0.0.1:0", "--a
 fn started(arguments: Vec<OsString>) -> tokio::process::Child {
     tokio::process::Command::new(binary())
         .args(arguments)
+        .envs(FREE_PORTS)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
@@ -72,6 +73,7 @@ async fn dev_needs_no_file_and_its_first_advice_works() {
     let mut child = tokio::process::Command::new(binary())
         .arg("dev")
         .args(ANY_PORTS)
+        .envs(FREE_PORTS)
         .current_dir(&folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -38,6 +38,12 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// Listeners that a test does not ask for must not meet those of others.
+pub const FREE_PORTS: [(&str, &str); 2] = [
+    ("BELAY_PRIMITIVES_LISTEN", "127.0.0.1:0"),
+    ("BELAY_CONTROL_LISTEN", "127.0.0.1:0"),
+];
+
 /// One Belay, in a folder of its own. It is killed with its drop.
 pub struct Belay {
     child: Child,
@@ -89,6 +95,7 @@ impl Start {
         command.arg("run").arg("--config").arg(config);
         command.arg("--data-dir").arg(data);
         command.args(["--layotto-listen", &self.listen, "--admin-listen", "127.0.0.1:0"]);
+        command.envs(FREE_PORTS);
         command
     }
 }
@@ -252,6 +259,7 @@ pub struct Ran {
 pub async fn belay<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
     let mut child = Command::new(binary())
         .args(arguments)
+        .envs(FREE_PORTS)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -51,6 +51,7 @@ codes! {
     BATCH_TOO_LARGE = "BLY0038", InvalidArgument, "a commit is larger than the limit";
     KEY_INVALID = "BLY0039", InvalidArgument, "a key is empty or too long";
     STORED_ROW_UNREADABLE = "BLY0040", DataLoss, "a stored row cannot be decoded";
+    HOST_STOPPED = "BLY0041", Unavailable, "the partition host has stopped";
 
     ETAG_MISMATCH = "BLY0050", Aborted, "the stored version is another one than expected";
     ETAG_INVALID = "BLY0051", InvalidArgument, "an etag was not made by this store";
@@ -78,6 +79,22 @@ codes! {
     SERVICE_ABORTED = "BLY0073", Aborted, "an invoked service broke the call off";
     SERVICE_FAILED = "BLY0074", Internal, "an invoked service failed";
     SERVICE_DATA_LOSS = "BLY0075", DataLoss, "an invoked service answered that it lost data";
+
+    VALUE_CHANGED = "BLY0080", Aborted, "a primitive's value or version is another one than expected";
+    ENTRY_NOT_FOUND = "BLY0081", NotFound, "a primitive has no such entry";
+    ENTRY_EXISTS = "BLY0082", AlreadyExists, "a primitive has that entry already";
+    LOCK_HELD = "BLY0083", Aborted, "a lock stayed with another session for as long as the caller waited";
+    LOCK_NOT_HELD = "BLY0084", Aborted, "a lock is not held by the caller's session";
+    PRIMITIVE_UNKNOWN = "BLY0085", PermissionDenied, "no primitive of that name was created";
+    PRIMITIVE_TYPE = "BLY0086", PermissionDenied, "a primitive of that name has another type";
+    INDEX_MISMATCH = "BLY0087", DataLoss, "an indexed map's entry at that index has another key";
+    STORE_CONNECTED = "BLY0088", AlreadyExists, "a store is connected already";
+    STORE_NOT_CONNECTED = "BLY0089", NotFound, "a store is not connected";
+    STORE_UNREACHABLE = "BLY0090", Unavailable, "the store of a primitive is not connected";
+    ROUTE_MISSING = "BLY0091", Unavailable, "no route leads to a store for that primitive";
+    ROUTES_PROGRAMMED = "BLY0092", PermissionDenied, "the routes are programmed already";
+    ROUTE_CONFIG_INVALID = "BLY0093", Internal, "a route's configuration for a primitive cannot be read";
+    TRANSACTION_INVALID = "BLY0094", Aborted, "a transaction names a key twice";
 }
 
 /// The code of that id, in any case.

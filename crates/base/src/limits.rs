@@ -215,3 +215,43 @@ pub const BINDING_RETRIES_MAX: u32 = 10;
 pub const BINDING_FILE_BYTES_MAX: usize = 64 << 20;
 /// Largest file of secrets, bytes.
 pub const SECRETS_FILE_BYTES_MAX: usize = 16 << 20;
+
+/// Partitions of a new store.
+pub const PARTITIONS: u16 = 4;
+/// Rows that a partition keeps in memory, bytes.
+pub const PARTITION_CACHE_BYTES: usize = 16 << 20;
+/// Commands that wait for one partition.
+pub const INBOX_COMMANDS_MAX: usize = 65_536;
+/// Commands, timers, changed rows and bytes of one batch of a partition. A step that begins below them may go beyond.
+pub const PARTITION_BATCH_COMMANDS: usize = 1_024;
+pub const PARTITION_BATCH_TIMERS: usize = 256;
+pub const PARTITION_BATCH_CHANGES: usize = 4_096;
+pub const PARTITION_BATCH_BYTES: usize = 16 << 20;
+/// How often one step may ask for rows that are not in memory.
+pub const STEP_LOADS_MAX: usize = 8;
+/// Rows that one step may change.
+pub const STEP_CHANGES_MAX: usize = 8_192;
+/// Timers of one partition that are held in memory: the nearest ones.
+pub const TIMERS_IN_MEMORY_MAX: usize = 50_000;
+/// How long a partition sleeps at most before it looks at the store's clock again.
+pub const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Machines that are watched at once, per partition.
+pub const WATCHED_MACHINES_MAX: usize = 100_000;
+/// How far a watcher may fall behind: events, and their bytes.
+pub const WATCH_EVENTS_MAX: usize = 1_024;
+pub const WATCH_BYTES_MAX: usize = 16 << 20;
+/// What an event is counted with beyond the rows that its step changed, bytes.
+pub const EVENT_OVERHEAD_BYTES: usize = 128;
+/// How long what a lost connection holds stays taken; the same after a restart of Belay, when every connection is lost.
+pub const SESSION_GRACE: Duration = Duration::from_secs(15);
+pub const SESSION_RESTART_GRACE: Duration = Duration::from_secs(75);
+/// Stores that a controller may connect.
+pub const STORES_MAX: usize = 256;
+/// Pauses before a store that could not be opened is tried again.
+pub const STORE_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub const STORE_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Names of primitives that are held in memory.
+pub const PRIMITIVES_KNOWN_MAX: usize = 100_000;
+/// A primitive's name, and an entry's key, bytes.
+pub const PRIMITIVE_NAME_BYTES_MAX: usize = 1 << 10;
+pub const ENTRY_KEY_BYTES_MAX: usize = 4 << 10;

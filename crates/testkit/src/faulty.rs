@@ -19,6 +19,8 @@ pub enum Fault {
     FailBefore { n: u64 },
     /// Call number `n`, if a commit, is done, but its caller hears an error.
     FailAfter { n: u64 },
+    /// Call number `n`, if a commit, is refused as the store's contract allows: nothing is written.
+    Refuse { n: u64 },
     /// Every call takes so long (of tokio's clock) before it is carried out.
     Delay { by: Duration },
     /// From call number `n` on nothing is carried out: the engine has stopped.
@@ -42,6 +44,7 @@ struct Verdict {
     delay: Duration,
     fail_before: bool,
     fail_after: bool,
+    refuse: bool,
 }
 
 impl Faulty {
@@ -73,6 +76,7 @@ impl Faulty {
             match *fault {
                 Fault::FailBefore { n } => verdict.fail_before |= call == n,
                 Fault::FailAfter { n } => verdict.fail_after |= call == n,
+                Fault::Refuse { n } => verdict.refuse |= call == n,
                 Fault::Delay { by } => verdict.delay = by,
                 Fault::StopAt { n } => verdict.fail_before |= call >= n,
             }
@@ -123,6 +127,12 @@ impl Kv for Faulty {
         if verdict.fail_before {
             return async move { pause(verdict.delay).await }
                 .map(|()| Err(injected()))
+                .boxed();
+        }
+        if verdict.refuse {
+            let error = Error::new(codes::DISK_NEARLY_FULL, "a fault was injected");
+            return async move { pause(verdict.delay).await }
+                .map(|()| Err(error))
                 .boxed();
         }
         // Queued now: the inner store's order is the order of the calls.
@@ -182,6 +192,14 @@ mod tests {
         assert!(put(&kv, "b").await.is_err());
         assert!(put(&kv, "c").await.is_ok());
         assert!(!there(&kv, "b").await && there(&kv, "c").await);
+    }
+
+    #[tokio::test]
+    async fn a_refused_commit_writes_nothing() {
+        let kv = faulty([Fault::Refuse { n: 1 }]);
+        let refused = put(&kv, "a").await.expect_err("it is refused");
+        assert_eq!(refused.code(), codes::DISK_NEARLY_FULL);
+        assert!(!there(&kv, "a").await);
     }
 
     #[tokio::test]

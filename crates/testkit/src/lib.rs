@@ -4,3 +4,6 @@ pub mod faulty;
 pub mod mutate;
 
 pub use faulty::{Fault, Faulty};
+
+/// A store in memory, for tests of crates that may not know drivers.
+pub use drivers::{derived::Ownership, memory::Memory};

@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
-use tests::belay::{binary, dev_config};
+use tests::belay::{FREE_PORTS, binary, dev_config};
 use tests::sdk::free_port;
 use tests::{PATIENCE, eventually};
 use tokio::process::{Child, Command};
@@ -102,6 +102,7 @@ impl Reader {
             .args(["-c", &format!("shopt -s expand_aliases\n{script}")])
             .current_dir(self.at(folder))
             .env("PATH", format!("{}:{path}", self.at("bin").display()))
+            .envs(FREE_PORTS)
             .env("LAYOTTO_VERSION", layotto_version())
             .env("LAYOTTO_MODULES", modules())
             .env("runtime_GRPC_PORT", port)

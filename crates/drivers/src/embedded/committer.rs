@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use base::answers::{Answers, Reply};
 use base::{Clock, Error, Result, codes, limits};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,7 +14,6 @@ use parking_lot::{Condvar, Mutex};
 use ports::kv::{Batch, Durability, Outcome, Version, Write};
 use tokio::sync::{oneshot, watch};
 
-use super::answers::{Answers, Reply};
 use super::settings::Mode;
 use super::store::Store;
 use super::watermark::Watermark;
@@ -64,7 +64,7 @@ impl Default for Room {
 struct Queued {
     batch: Batch,
     bytes: usize,
-    reply: Reply,
+    reply: Reply<Result<Outcome>>,
 }
 
 /// What upkeep asks for.
@@ -294,17 +294,19 @@ impl Writer {
         let looks = group.iter().any(|queued| Staging::<Store>::looks(&queued.batch));
         let mut staging = Staging::new(&self.store, self.clock.now(), self.last, looks);
         let mut durability = Durability::Buffered;
-        let mut answers = Answers::default();
+        let mut decided = Vec::with_capacity(group.len());
         for Queued { batch, reply, .. } in group {
             durability = durability.max(batch.durability);
-            answers.add(reply, staging.take(batch));
+            decided.push((reply, staging.take(batch)));
         }
         let staged = staging.finish();
         if !staged.changes.is_empty() {
             let sync = self.syncs(durability);
             let written = self.store.write(staged.changes, staged.version, sync);
             if let Err(cause) = written {
-                answers.fail(stopped);
+                decided
+                    .into_iter()
+                    .for_each(|(reply, _)| reply.send(Err(stopped())));
                 return Err(cause);
             }
             if sync {
@@ -313,6 +315,10 @@ impl Writer {
         }
         self.last = staged.version;
         self.signals.appended(&staged.appended);
+        let mut answers = Answers::default();
+        for (reply, outcome) in decided {
+            answers.add(reply, outcome);
+        }
         answers.send();
         Ok(())
     }

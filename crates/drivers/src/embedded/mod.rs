@@ -10,7 +10,7 @@
 //! | `watermark` | the last synced commit, to notice a journal that lost its end |
 //! | `store` | fjall's keyspaces, read and written as rows |
 //! | `committer` | queue and groups |
-//! | `answers` | acknowledgements, back on the runtime that waits for them |
+//! | `base::answers` | acknowledgements, back on the runtime that waits for them |
 //! | `upkeep` | expiry, the timer of relaxed mode, disk space |
 //! | `reclaim` | space of deleted rows on a disk that is nearly full |
 
@@ -25,7 +25,6 @@ use ports::kv::{Batch, Entry, Key, Keyspace, Kv, Outcome, Page, Reads, Scan, Ver
 use ports::{Component, Context, Driver, Finding, Port, Settings};
 use tokio::sync::watch;
 
-mod answers;
 mod committer;
 mod directory;
 mod reclaim;

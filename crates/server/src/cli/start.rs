@@ -23,6 +23,12 @@ pub struct Settings {
     /// Where Layotto's actuator listens, for probes that ask for it; as above. Off unless it is set.
     #[arg(long, value_name = "ADDRESS", env = "BELAY_ACTUATOR_LISTEN")]
     actuator_listen: Option<Address>,
+    /// Where distributed primitives listen, for the Atomix SDKs; as above.
+    #[arg(long, value_name = "ADDRESS", env = "BELAY_PRIMITIVES_LISTEN")]
+    primitives_listen: Option<Address>,
+    /// Where Atomix's control API listens; as above.
+    #[arg(long, value_name = "ADDRESS", env = "BELAY_CONTROL_LISTEN")]
+    control_listen: Option<Address>,
     /// Where metrics alone listen, besides /metrics of the admin listener; as above. Off unless it is set.
     #[arg(long, value_name = "ADDRESS", env = "BELAY_METRICS_LISTEN")]
     metrics_listen: Option<Address>,
@@ -82,6 +88,8 @@ impl From<Settings> for Overrides {
             layotto_listen: settings.layotto_listen,
             admin_listen: settings.admin_listen,
             actuator_listen: settings.actuator_listen,
+            primitives_listen: settings.primitives_listen,
+            control_listen: settings.control_listen,
             metrics_listen: settings.metrics_listen,
             log_format: settings.log_format,
             log_level: settings.log_level,

@@ -147,6 +147,8 @@ fn flags_have_environment_variables() {
             "BELAY_LAYOTTO_LISTEN",
             "BELAY_ADMIN_LISTEN",
             "BELAY_ACTUATOR_LISTEN",
+            "BELAY_PRIMITIVES_LISTEN",
+            "BELAY_CONTROL_LISTEN",
             "BELAY_METRICS_LISTEN",
             "BELAY_LOG_FORMAT",
             "BELAY_LOG_LEVEL",

@@ -14,8 +14,8 @@ const COLUMNS: usize = 80;
 /// Addresses longer than this do not move the column behind them.
 const VALUE_WIDTH_MAX: usize = 24;
 
-/// Widest name of a row: `sequencer`.
-const NAME_WIDTH: usize = 9;
+/// Widest name of a row: `primitives`.
+const NAME_WIDTH: usize = 10;
 
 /// The value of a row begins here.
 const INDENT: usize = 2 + NAME_WIDTH + 2;
@@ -66,8 +66,10 @@ fn places(endpoints: &Endpoints, config: &Config) -> Vec<Row> {
 }
 
 /// Every listener that there can be, in the order of the manual.
-const LISTENERS: [(&str, &str); 4] = [
+const LISTENERS: [(&str, &str); 6] = [
     ("layotto", "Layotto's runtime API, gRPC: for its SDKs"),
+    ("primitives", "distributed primitives, gRPC: for the Atomix SDKs"),
+    ("control", "gRPC: connects stores and routes primitives to them"),
     ("admin", "HTTP: /health /ready /metrics /version"),
     ("actuator", "HTTP: Layotto's probes below /actuator"),
     ("metrics", "HTTP: the metrics alone"),
@@ -197,25 +199,30 @@ mod tests {
         }
     }
 
-    const USUAL: &[(&str, &str)] = &[("layotto", "127.0.0.1:34904"), ("admin", "127.0.0.1:9070")];
+    const USUAL: &[(&str, &str)] = &[
+        ("layotto", "127.0.0.1:34904"),
+        ("admin", "127.0.0.1:9070"),
+        ("primitives", "127.0.0.1:5678"),
+    ];
 
     #[test]
     fn a_first_start_says_where_what_and_how_to_go_on() {
         let expected = "\
 Belay 0.1.0 serves, process 4711.
 
-  layotto    127.0.0.1:34904  Layotto's runtime API, gRPC: for its SDKs
-  admin      127.0.0.1:9070   HTTP: /health /ready /metrics /version
-  data       ./.belay         everything it keeps
-  app        127.0.0.1:9999   events go there as soon as it listens
+  layotto     127.0.0.1:34904  Layotto's runtime API, gRPC: for its SDKs
+  primitives  127.0.0.1:5678   distributed primitives, gRPC: for the Atomix SDKs
+  admin       127.0.0.1:9070   HTTP: /health /ready /metrics /version
+  data        ./.belay         everything it keeps
+  app         127.0.0.1:9999   events go there as soon as it listens
 
-  state      state_demo
-  pubsub     pub_subs_demo
-  lock       lock_demo
-  sequencer  sequencer_demo
-  config     config_demo
-  secret     secret_demo
-  file       file_demo
+  state       state_demo
+  pubsub      pub_subs_demo
+  lock        lock_demo
+  sequencer   sequencer_demo
+  config      config_demo
+  secret      secret_demo
+  file        file_demo
 
 Try it in another terminal, in this folder:
   belay state set hello world && belay state get hello

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::time::SystemClock;
-use base::{Clock, Result, codes};
+use base::{Clock, Error, Result, codes};
 use drivers::embedded::Embedded;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -28,6 +28,16 @@ pub(super) async fn end_with(engine: Arc<Embedded>, part: Part, shutdown: Shutdo
         part.failed(codes::ENGINE_STOPPED.title);
         shutdown.begin();
     }
+}
+
+/// Whether it has not failed: what it says counts more than how serving ended.
+pub(super) fn check(engine: &Embedded) -> Result<()> {
+    if *engine.stopped().borrow() {
+        let message =
+            "a write to the data directory failed: start belay again, what was acknowledged is safe";
+        return Err(Error::new(codes::ENGINE_STOPPED, message));
+    }
+    Ok(())
 }
 
 struct Measures(Arc<Embedded>);

@@ -22,6 +22,16 @@ const ACTUATOR: MovedBy = MovedBy {
     variable: "BELAY_ACTUATOR_LISTEN",
     setting: "listen.actuator",
 };
+const PRIMITIVES: MovedBy = MovedBy {
+    flag: "--primitives-listen",
+    variable: "BELAY_PRIMITIVES_LISTEN",
+    setting: "listen.primitives",
+};
+const CONTROL: MovedBy = MovedBy {
+    flag: "--control-listen",
+    variable: "BELAY_CONTROL_LISTEN",
+    setting: "listen.control",
+};
 const METRICS: MovedBy = MovedBy {
     flag: "--metrics-listen",
     variable: "BELAY_METRICS_LISTEN",
@@ -33,6 +43,8 @@ pub(super) fn plan(config: &Config, metrics: &Metrics, readiness: &Readiness) ->
         ("layotto", &config.listen.layotto, LAYOTTO),
         ("admin", &config.listen.admin, ADMIN),
         ("actuator", &config.listen.actuator, ACTUATOR),
+        ("primitives", &config.listen.primitives, PRIMITIVES),
+        ("control", &config.listen.control, CONTROL),
         ("metrics", &config.telemetry.metrics.listen, METRICS),
     ];
     let on = all
@@ -52,10 +64,19 @@ pub(super) fn plan(config: &Config, metrics: &Metrics, readiness: &Readiness) ->
     }
 }
 
-pub(super) fn apps(config: &Config, layotto: Grpc, admin: Admin, actuator: Router) -> Apps {
+/// What clients' listeners serve.
+pub(super) struct Families {
+    pub(super) layotto: Grpc,
+    pub(super) primitives: Grpc,
+    pub(super) control: Grpc,
+}
+
+pub(super) fn apps(config: &Config, families: Families, admin: Admin, actuator: Router) -> Apps {
     let metrics = admin::metrics_router(&config.telemetry.metrics.path, admin.metrics.clone());
     Apps::default()
-        .grpc("layotto", layotto)
+        .grpc("layotto", families.layotto)
+        .grpc("primitives", families.primitives)
+        .grpc("control", families.control)
         .http("admin", admin.router().merge(actuator.clone()))
         .http("actuator", actuator)
         .http("metrics", metrics)

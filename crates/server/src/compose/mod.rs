@@ -19,13 +19,17 @@ use crate::config::Config;
 use crate::serve::{self, Endpoints, Shutdown, spawn_on};
 use crate::telemetry::{Metrics, Traces, log};
 
+mod atomix;
 mod components;
 mod engine;
+mod hosts;
 mod layotto;
 mod listeners;
 mod reconfigure;
 
 use components::Opener;
+use hosts::Hosts;
+use listeners::Families;
 use reconfigure::Composer;
 
 /// How often derived components tidy up when nothing is left over, and the pause between steps when something is.
@@ -63,6 +67,8 @@ pub fn run(
     let opener = Opener { registry, context };
     let io = first_io(&bound)?;
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
+    let hosts = Hosts::new(opener.clone(), bound.runtimes().io().cloned().collect());
+    let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
     drop(spawn_on(&io, "component upkeep", keep_up(upkeep)));
 
     let live = Arc::new(Live::from_pointee(components));
@@ -71,7 +77,12 @@ pub fn run(
         configured: Mutex::new(config.components.clone()),
     };
     let consumer = layotto::consume(&config, live.clone(), &readiness, &io)?;
-    let layotto = layotto::grpc(&config, live, Arc::new(composer));
+    let families = Families {
+        layotto: layotto::grpc(&config, live, Arc::new(composer)),
+        primitives: atomix::primitives(&atomix),
+        control: atomix::control(&atomix),
+    };
+    shutdown.hook("partitions", move || async move { hosts.close() });
     shutdown.hook("tasks", move || async move { tasks.ended().await });
     if let Some(consumer) = consumer {
         shutdown.hook("subscriptions", move || consumer.stop());
@@ -86,19 +97,14 @@ pub fn run(
     };
     let traces = start_traces(&config, bound.runtimes().admin())?;
     let (started, stopping) = (actuator.process(), actuator.process());
-    let apps = listeners::apps(&config, layotto, admin, actuator.router()).traces(traces);
+    let apps = listeners::apps(&config, families, admin, actuator.router()).traces(traces);
     let apps = apps.serving(move |endpoints| {
         started.up();
         serving(endpoints);
     });
     let apps = apps.draining(move || stopping.stopped("shutdown"));
     let outcome = main_runtime()?.block_on(bound.run(apps, shutdown));
-    if *engine.stopped().borrow() {
-        let message =
-            "a write to the data directory failed: start belay again, what was acknowledged is safe";
-        return Err(Error::new(codes::ENGINE_STOPPED, message));
-    }
-    outcome
+    engine::check(&engine).and(outcome)
 }
 
 async fn open_all(opener: Opener, mut config: Config) -> Result<(Config, Components, Vec<Upkeep>)> {

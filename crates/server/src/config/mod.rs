@@ -56,6 +56,8 @@ pub struct Overrides {
     pub layotto_listen: Option<Address>,
     pub admin_listen: Option<Address>,
     pub actuator_listen: Option<Address>,
+    pub primitives_listen: Option<Address>,
+    pub control_listen: Option<Address>,
     pub metrics_listen: Option<Address>,
     pub log_format: Option<LogFormat>,
     pub log_level: Option<String>,
@@ -205,6 +207,16 @@ impl Overrides {
             "--actuator-listen",
             &["listen", "actuator"],
             address(&self.actuator_listen),
+        );
+        put(
+            "--primitives-listen",
+            &["listen", "primitives"],
+            address(&self.primitives_listen),
+        );
+        put(
+            "--control-listen",
+            &["listen", "control"],
+            address(&self.control_listen),
         );
         put(
             "--metrics-listen",

@@ -108,6 +108,8 @@ fn flags_win_over_the_file() {
         layotto_listen: Some(tcp("127.0.0.1:0")),
         admin_listen: Some(Address::Off),
         actuator_listen: Some(tcp("127.0.0.1:3")),
+        primitives_listen: Some(tcp("127.0.0.1:5")),
+        control_listen: Some(tcp("127.0.0.1:6")),
         metrics_listen: Some(tcp("127.0.0.1:4")),
         log_format: Some(LogFormat::Json),
         log_level: Some("debug".into()),
@@ -120,7 +122,13 @@ fn flags_win_over_the_file() {
     assert_eq!(config.data_dir, PathBuf::from("elsewhere"));
     assert_eq!(
         config.listen.all().map(|(_, address)| address.clone()),
-        [tcp("127.0.0.1:0"), Address::Off, tcp("127.0.0.1:3")]
+        [
+            tcp("127.0.0.1:0"),
+            Address::Off,
+            tcp("127.0.0.1:3"),
+            tcp("127.0.0.1:5"),
+            tcp("127.0.0.1:6"),
+        ]
     );
     assert_eq!(
         (config.telemetry.log.format, config.telemetry.log.level.as_str()),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use base::cork::Corked;
-use base::limits;
+use base::{Peer, limits};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -61,6 +61,7 @@ pub(super) struct Connection {
     /// Until the client has said its first words. A connection that never does would be held for ever: pings and
     /// deadlines only begin with HTTP/2 itself.
     handshake: Option<Box<Handshake>>,
+    peer: Peer,
     _permit: Permit,
 }
 
@@ -92,15 +93,24 @@ impl Accepted {
                 deadline: Box::pin(tokio::time::sleep(limits::HANDSHAKE_DEADLINE)),
                 missing: PREFACE_BYTES,
             })),
+            peer: Peer::new(uuid::Uuid::new_v4().as_u128()),
             _permit: self.permit,
         })
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.peer.leave();
+    }
 }
 
 impl Connection {

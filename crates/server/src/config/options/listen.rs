@@ -16,15 +16,21 @@ pub struct Listen {
     pub admin: Address,
     /// Layotto's actuator, HTTP: health, info and logger below `/actuator`, for probes that ask for it. Default: `off`.
     pub actuator: Address,
+    /// Distributed primitives, gRPC. Default: `127.0.0.1:5678`, which the Atomix SDKs know.
+    pub primitives: Address,
+    /// Atomix's control API, gRPC: connects stores and routes primitives to them. Default: `127.0.0.1:5679`.
+    pub control: Address,
 }
 
 impl Listen {
     /// Every listener with its option's name, in the order of the manual.
-    pub fn all(&self) -> [(&'static str, &Address); 3] {
+    pub fn all(&self) -> [(&'static str, &Address); 5] {
         [
             ("layotto", &self.layotto),
             ("admin", &self.admin),
             ("actuator", &self.actuator),
+            ("primitives", &self.primitives),
+            ("control", &self.control),
         ]
     }
 }
@@ -35,6 +41,8 @@ impl Default for Listen {
             layotto: Address::loopback(34904),
             admin: Address::loopback(9070),
             actuator: Address::Off,
+            primitives: Address::loopback(5678),
+            control: Address::loopback(5679),
         }
     }
 }

@@ -1,43 +1,41 @@
-//! How answers get back to those who wait for a commit.
+//! How answers get back to those who wait for them on other runtimes.
 //!
-//! Waking a task from another thread is a system call and one more turn of its runtime. A group of commits is answered at
-//! once, so what belongs to one runtime goes there as one parcel, and a task there wakes the waiting ones itself: one
-//! system call for a group, and whatever they write to one connection leaves together.
+//! Waking a task from another thread is a system call and one more turn of its runtime. Where a group of calls is answered at
+//! once, what belongs to one runtime goes there as one parcel, and a task there wakes the waiting ones itself: one system
+//! call for a group, and whatever they write to one connection leaves together.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use base::{Error, Result, task};
 use parking_lot::Mutex;
-use ports::kv::Outcome;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
+
+use crate::task;
 
 thread_local! {
     static DESK: RefCell<Option<Desk>> = const { RefCell::new(None) };
 }
 
-/// Where a commit's answer is to go.
-pub(super) struct Reply {
-    sender: oneshot::Sender<Result<Outcome>>,
+/// Where an answer is to go.
+pub struct Reply<T> {
+    sender: oneshot::Sender<T>,
     desk: Option<Desk>,
 }
 
 /// The answers of one group, by the desk that hands them out.
 #[derive(Default)]
-pub(super) struct Answers {
+pub struct Answers {
     parcels: Vec<(Desk, Vec<Answer>)>,
     direct: Vec<Answer>,
 }
 
-struct Answer {
-    sender: oneshot::Sender<Result<Outcome>>,
-    outcome: Result<Outcome>,
-}
+/// Gives one answer.
+type Answer = Box<dyn FnOnce() + Send>;
 
-/// One per single-threaded runtime that commits.
+/// One per single-threaded runtime that waits for answers.
 #[derive(Clone)]
 struct Desk(Arc<Mutex<Tray>>);
 
@@ -52,25 +50,25 @@ struct Tray {
 /// The task that empties a desk.
 struct Clerk(Desk);
 
-impl Reply {
+impl<T: Send + 'static> Reply<T> {
     /// A reply to the current task.
-    pub(super) fn here() -> (Reply, oneshot::Receiver<Result<Outcome>>) {
+    pub fn here() -> (Reply<T>, oneshot::Receiver<T>) {
         let (sender, receiver) = oneshot::channel();
         let desk = Desk::here();
         (Reply { sender, desk }, receiver)
     }
 
     /// Answers this one at once.
-    pub(super) fn send(self, outcome: Result<Outcome>) {
+    pub fn send(self, answer: T) {
         // Whoever has gone does not want to know.
-        drop(self.sender.send(outcome));
+        drop(self.sender.send(answer));
     }
 }
 
 impl Answers {
-    pub(super) fn add(&mut self, reply: Reply, outcome: Result<Outcome>) {
+    pub fn add<T: Send + 'static>(&mut self, reply: Reply<T>, answer: T) {
         let Reply { sender, desk } = reply;
-        let answer = Answer { sender, outcome };
+        let answer: Answer = Box::new(move || drop(sender.send(answer)));
         let Some(desk) = desk else {
             self.direct.push(answer);
             return;
@@ -82,27 +80,16 @@ impl Answers {
         }
     }
 
-    pub(super) fn send(self) {
+    pub fn send(self) {
         for (desk, parcel) in self.parcels {
             desk.take(parcel);
         }
-        self.direct.into_iter().for_each(Answer::send);
-    }
-
-    /// Sends everybody the same error instead.
-    pub(super) fn fail(mut self, error: impl Fn() -> Error) {
-        let parcels = self.parcels.iter_mut().flat_map(|(_, parcel)| parcel);
-        for answer in parcels.chain(&mut self.direct) {
-            answer.outcome = Err(error());
-        }
-        self.send();
+        give(self.direct);
     }
 }
 
-impl Answer {
-    fn send(self) {
-        drop(self.sender.send(self.outcome));
-    }
+fn give(answers: Vec<Answer>) {
+    answers.into_iter().for_each(|answer| answer());
 }
 
 impl Desk {
@@ -139,7 +126,7 @@ impl Desk {
         let mut tray = self.0.lock();
         if tray.closed {
             drop(tray);
-            parcel.into_iter().for_each(Answer::send);
+            give(parcel);
             return;
         }
         tray.answers.extend(parcel);
@@ -157,7 +144,7 @@ impl Clerk {
         let answers = std::mem::take(&mut tray.answers);
         tray.clerk = Some(cx.waker().clone());
         drop(tray);
-        answers.into_iter().for_each(Answer::send);
+        give(answers);
         Poll::Pending
     }
 }
@@ -168,23 +155,15 @@ impl Drop for Clerk {
         tray.closed = true;
         let answers = std::mem::take(&mut tray.answers);
         drop(tray);
-        answers.into_iter().for_each(Answer::send);
+        give(answers);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ports::kv::Version;
     use tokio::runtime::Builder;
 
     use super::*;
-
-    fn outcome() -> Result<Outcome> {
-        Ok(Outcome::Committed {
-            version: Version(7),
-            sums: vec![],
-        })
-    }
 
     #[test]
     fn a_group_is_one_parcel_per_runtime() {
@@ -193,7 +172,7 @@ mod tests {
         let waiting: Vec<_> = runtime.block_on(async { (0..3).map(|_| Reply::here()).collect() });
         let mut receivers = vec![];
         for (reply, receiver) in waiting {
-            answers.add(reply, outcome());
+            answers.add(reply, 7);
             receivers.push(receiver);
         }
         assert_eq!((answers.parcels.len(), answers.direct.len()), (1, 0));
@@ -201,7 +180,7 @@ mod tests {
             .join()
             .expect("it does not panic");
         for receiver in receivers {
-            assert!(runtime.block_on(receiver).expect("an answer").is_ok());
+            assert!(runtime.block_on(receiver).expect("an answer") == 7);
         }
     }
 
@@ -210,14 +189,14 @@ mod tests {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let (early, late) = runtime.block_on(async { (Reply::here(), Reply::here()) });
         let mut answers = Answers::default();
-        answers.add(early.0, outcome());
+        answers.add(early.0, 7);
         answers.send();
         drop(runtime);
-        assert!(early.1.blocking_recv().expect("handed out at the end").is_ok());
+        assert!(early.1.blocking_recv().expect("handed out at the end") == 7);
         let mut answers = Answers::default();
-        answers.add(late.0, outcome());
+        answers.add(late.0, 7);
         answers.send();
-        assert!(late.1.blocking_recv().expect("sent at once").is_ok());
+        assert!(late.1.blocking_recv().expect("sent at once") == 7);
     }
 
     #[test]
@@ -227,9 +206,9 @@ mod tests {
             runtime.block_on(async {
                 let (reply, receiver) = Reply::here();
                 let mut answers = Answers::default();
-                answers.add(reply, outcome());
+                answers.add(reply, 7);
                 answers.send();
-                assert!(receiver.await.expect("an answer").is_ok());
+                assert!(receiver.await.expect("an answer") == 7);
             });
         }
     }
@@ -238,12 +217,8 @@ mod tests {
     fn without_a_runtime_an_answer_is_sent_at_once() {
         let (reply, receiver) = Reply::here();
         let mut answers = Answers::default();
-        answers.add(reply, outcome());
-        answers.fail(|| Error::new(base::codes::ENGINE_STOPPED, "stopped"));
-        let error = receiver
-            .blocking_recv()
-            .expect("an answer")
-            .expect_err("it failed");
-        assert_eq!(error.code(), base::codes::ENGINE_STOPPED);
+        answers.add(reply, 7);
+        answers.send();
+        assert_eq!(receiver.blocking_recv().expect("an answer"), 7);
     }
 }

@@ -1,0 +1,42 @@
+//! What several types have in common.
+
+use std::time::Duration;
+
+use base::{Error, codes, limits};
+use tonic::Status;
+
+use crate::error::status;
+
+/// A time to live. A negative one, as comes of a deadline that has passed, is over at once.
+pub(crate) fn ttl(ttl: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
+    let Some(ttl) = ttl else {
+        return Ok(None);
+    };
+    let ttl = Duration::try_from(ttl).unwrap_or(Duration::ZERO);
+    if ttl > limits::TTL_MAX {
+        let message = format!("a time to live of {} s is over the limit", ttl.as_secs());
+        return Err(status(&Error::new(codes::TTL_INVALID, message)));
+    }
+    Ok(Some(ttl))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(seconds: i64, nanos: i32) -> Option<Duration> {
+        ttl(Some(prost_types::Duration { seconds, nanos })).expect("a usable one")
+    }
+
+    #[test]
+    fn none_is_not_zero() {
+        assert_eq!(ttl(None).ok(), Some(None));
+        assert_eq!(of(0, 0), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_over_is_over_at_once() {
+        assert_eq!(of(-3, 0), Some(Duration::ZERO));
+        assert_eq!(of(1, 500_000_000), Some(Duration::from_millis(1_500)));
+    }
+}

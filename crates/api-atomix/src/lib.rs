@@ -1,0 +1,43 @@
+//! The Atomix family: distributed primitives for its SDKs, and the control calls that connect stores and route to them.
+//!
+//! Handlers translate and do nothing else: find the primitive, call its machine, translate back. What a primitive does is in
+//! `machines::primitive`, one file per type.
+//!
+//! | file | what |
+//! |---|---|
+//! | `service` | what handlers stand on, and mounting |
+//! | `primitives` | which name is which type in which store; creating and closing |
+//! | `stores` | stores and routes: what `control` changes and `primitives` asks |
+//! | `control` | `Connect`, `Configure`, `Disconnect`, `Program`, under both names of the service |
+//! | `sessions` | what a connection holds, until it has gone |
+//! | `opening`, `streams` | what all types have: creating, closing, events |
+//! | `counter` ... | a file per type of primitive |
+//! | `error` | every status that this family answers with |
+
+pub mod stores;
+
+mod control;
+mod opening;
+mod primitives;
+mod service;
+mod sessions;
+mod streams;
+
+mod counter;
+mod value;
+
+mod convert;
+mod error;
+
+pub use service::{Options, Service};
+
+/// Full names of the services of each listener.
+pub mod names {
+    pub const CONTROL: &[&str] = &["atomix.runtime.v1.Runtime", "atomix.proxy.v1.Proxy"];
+    pub const PRIMITIVES: &[&str] = &[
+        "atomix.runtime.counter.v1.Counter",
+        "atomix.runtime.counter.v1.Counters",
+        "atomix.runtime.value.v1.Value",
+        "atomix.runtime.value.v1.Values",
+    ];
+}

@@ -1,0 +1,136 @@
+//! What handlers stand on, and mounting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Peer, Result, limits};
+use machines::{Address, Call, Engine, Question, primitive};
+use tonic::service::RoutesBuilder;
+use tonic::{Extensions, Status};
+use wire::atomix::{self, runtime};
+
+use crate::error;
+use crate::primitives::Primitives;
+use crate::sessions::{Session, Sessions};
+use crate::stores::{Opener, Stores};
+
+/// How the family is set up.
+pub struct Options {
+    /// Where names, stores and routes are kept, and what the built-in store stands on.
+    pub engine: Arc<dyn Engine>,
+    pub opener: Arc<dyn Opener>,
+    /// Largest message taken, bytes.
+    pub message_bytes_max: usize,
+    /// How long what a lost connection holds stays taken.
+    pub session_grace: Duration,
+    /// Nothing works before a controller has connected stores and programmed routes.
+    pub strict: bool,
+}
+
+impl Options {
+    pub fn new(engine: Arc<dyn Engine>, opener: Arc<dyn Opener>) -> Options {
+        Options {
+            engine,
+            opener,
+            message_bytes_max: limits::MESSAGE_BYTES_MAX,
+            session_grace: limits::SESSION_GRACE,
+            strict: false,
+        }
+    }
+}
+
+/// The family as one value that listeners mount. A clone shares everything with its original.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) primitives: Arc<Primitives>,
+    pub(crate) sessions: Sessions,
+    message_bytes_max: usize,
+}
+
+/// A primitive that was created, in its store.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) address: Address,
+}
+
+impl Service {
+    /// Reads names, stores and routes of earlier starts. Stores that cannot be opened now are tried again and again.
+    pub async fn start(options: Options) -> Result<Service> {
+        let stores = Stores::start(options.engine.clone(), options.opener, options.strict).await?;
+        Ok(Service {
+            primitives: Arc::new(Primitives::new(options.engine, stores.clone())),
+            sessions: Sessions::new(options.session_grace),
+            stores,
+            message_bytes_max: options.message_bytes_max,
+        })
+    }
+
+    /// Adds the primitives to a listener's routes: the singular services, which use them, and the plural ones, which open
+    /// and close them. Both have both, because clients open with one and close with the other.
+    pub fn mount_primitives(&self, routes: &mut RoutesBuilder) {
+        macro_rules! add {
+            ($($package:ident :: $server:ident :: $name:ident),* $(,)?) => {
+                $(routes.add_service(
+                    atomix::$package::$server::$name::new(self.clone())
+                        .max_decoding_message_size(self.message_bytes_max)
+                );)*
+            };
+        }
+        add!(
+            counter::counter_server::CounterServer,
+            counter::counters_server::CountersServer,
+            value::value_server::ValueServer,
+            value::values_server::ValuesServer,
+        );
+    }
+
+    /// Adds the control calls, under the name they have and the one they had.
+    pub fn mount_control(&self, routes: &mut RoutesBuilder) {
+        let runtime = runtime::runtime_server::RuntimeServer::new(self.clone());
+        let proxy = atomix::proxy::proxy_server::ProxyServer::new(self.clone());
+        routes
+            .add_service(runtime.max_decoding_message_size(self.message_bytes_max))
+            .add_service(proxy.max_decoding_message_size(self.message_bytes_max));
+    }
+
+    /// The primitive of that name, which must have been created as one of that type.
+    pub(crate) async fn find(
+        &self,
+        id: Option<runtime::PrimitiveId>,
+        primitive: primitive::Type,
+    ) -> Result<Target, Status> {
+        let id = id.ok_or_else(|| error::missing("the primitive's id"))?;
+        let found = self.primitives.find(&id.name, primitive).await;
+        found.map_err(|error| error::status(&error))
+    }
+
+    /// The same, and the caller's session with it.
+    pub(crate) async fn enter(
+        &self,
+        extensions: &Extensions,
+        id: Option<runtime::PrimitiveId>,
+        primitive: primitive::Type,
+    ) -> Result<(Target, Session), Status> {
+        let target = self.find(id, primitive).await?;
+        let session = self.sessions.enter(peer(extensions)?, &target);
+        Ok((target, session))
+    }
+}
+
+pub(crate) fn peer(extensions: &Extensions) -> Result<&Peer, Status> {
+    extensions.get::<Peer>().ok_or_else(error::no_peer)
+}
+
+impl Target {
+    pub(crate) async fn call<C: Call>(&self, command: C) -> Result<C::Reply, Status> {
+        let reply = command.call(&*self.engine, &self.address).await;
+        reply.map_err(|error| error::status(&error))
+    }
+
+    pub(crate) async fn ask<Q: Question>(&self, query: Q) -> Result<Q::Reply, Status> {
+        let reply = query.ask(&*self.engine, &self.address).await;
+        reply.map_err(|error| error::status(&error))
+    }
+}

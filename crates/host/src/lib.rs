@@ -1,0 +1,225 @@
+//! The partition host: runs machines, one owner per partition, over any store that offers `Kv`.
+//!
+//! ```text
+//! submit ──► inbox ──► partition: apply many ──► one commit ──► when durable: events to watchers, answers to callers
+//!                       (the next batch is applied while the last one syncs)
+//! read ──► the store itself, on the caller's thread
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `lib` | opening, and the [`machines::Engine`] that families see |
+//! | `partition` | the loop that owns a partition: apply, commit, release, in order |
+//! | `partition/rows` | rows in memory, with write-through |
+//! | `partition/timers` | what is due, and when |
+//! | `inbox` | commands that wait for the loop |
+//! | `hub` | who watches what |
+//! | `keys` | where the rows are in the store |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Error, Result, Timestamp, codes, limits};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use machines::engine::{PartPage, PartScan, Snapshot, Watch};
+use machines::{Address, Command, Engine, Query, Reply, Request};
+use ports::kv::{Kv, Reads, Scan};
+use ports::ownership::{Claim, Owner, Ownership};
+use tokio::runtime::Handle;
+
+mod hub;
+mod inbox;
+mod keys;
+mod partition;
+mod reading;
+mod submitting;
+
+#[cfg(test)]
+mod tests;
+
+use hub::Hub;
+use inbox::Inbox;
+use partition::Partition;
+
+/// How a host is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many partitions a new store gets. An old one keeps what it has: addresses are spread over them for good.
+    pub partitions: u16,
+    /// Who owns the partitions. A store that only one process can open names the store, so that a new start does not wait
+    /// for the lease of the one that crashed.
+    pub owner: Owner,
+    pub lease: Duration,
+    /// Bytes of rows that each partition keeps in memory.
+    pub cache_bytes: usize,
+    /// How long sessions that were there before a restart have to come back.
+    pub restart_grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            partitions: limits::PARTITIONS,
+            owner: Owner("local".into()),
+            lease: limits::OWNERSHIP_LEASE_MAX,
+            cache_bytes: limits::PARTITION_CACHE_BYTES,
+            restart_grace: limits::SESSION_RESTART_GRACE,
+        }
+    }
+}
+
+/// The host over one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Host(Arc<Shared>);
+
+struct Shared {
+    kv: Arc<dyn Kv>,
+    gates: Vec<Arc<Gate>>,
+}
+
+/// What the callers of a partition share with its loop.
+pub(crate) struct Gate {
+    number: u16,
+    /// Of the owner's claim: what tells requests of this owner from those of earlier ones.
+    epoch: u64,
+    inbox: Inbox,
+    hub: Hub,
+}
+
+impl Gate {
+    fn request(&self, number: u64) -> Request {
+        Request {
+            epoch: self.epoch,
+            number,
+        }
+    }
+}
+
+impl Host {
+    /// Takes all partitions and starts a loop for each, in turn on the given runtimes.
+    ///
+    /// Errors: `FENCED` when another process holds one; what the store says.
+    pub async fn open(
+        kv: Arc<dyn Kv>,
+        ownership: Arc<dyn Ownership>,
+        options: Options,
+        runtimes: &[Handle],
+    ) -> Result<Host> {
+        let count = partition::count(&*kv, options.partitions).await?;
+        let opening = (0..count).map(|number| open_one(&kv, &ownership, &options, number));
+        let partitions = futures::future::try_join_all(opening).await?;
+        let mut gates = vec![];
+        for (partition, runtime) in partitions.into_iter().zip(runtimes.iter().cycle()) {
+            gates.push(partition.gate());
+            let _inside = runtime.enter();
+            drop(base::task::spawn("partition", partition.run()));
+        }
+        Ok(Host(Arc::new(Shared { kv, gates })))
+    }
+
+    /// Stops the loops: what is applied is committed and answered, what waits is refused.
+    pub fn close(&self) {
+        for gate in &self.0.gates {
+            gate.inbox.close(codes::HOST_STOPPED);
+        }
+    }
+
+    fn gate(&self, address: &Address) -> &Arc<Gate> {
+        &self.0.gates[(address.hash() % self.0.gates.len() as u64) as usize]
+    }
+}
+
+async fn open_one(
+    kv: &Arc<dyn Kv>,
+    ownership: &Arc<dyn Ownership>,
+    options: &Options,
+    number: u16,
+) -> Result<Partition> {
+    let claim = ownership
+        .claim(u32::from(number), &options.owner, options.lease)
+        .await?;
+    let fence = match claim {
+        Claim::Granted(fence) => fence,
+        Claim::Held { by } => {
+            let message = format!("partition {number} belongs to {}", by.0);
+            return Err(Error::new(codes::FENCED, message));
+        }
+    };
+    Partition::open(kv.clone(), ownership.clone(), fence, options).await
+}
+
+#[async_trait]
+impl Engine for Host {
+    fn submit(&self, address: &Address, command: Command) -> BoxFuture<'static, Result<Reply>> {
+        submitting::submit(self.gate(address).clone(), address.clone(), command)
+    }
+
+    async fn read(&self, address: &Address, query: Query) -> Result<Reply> {
+        let kv = &self.0.kv;
+        let place = (self.gate(address).number, address);
+        // Most queries are about one row. One that wants more, with what it has learned, gets all from one snapshot.
+        if let Some(reply) = reading::read(&**kv, kv.now(), place, &query, 1).await? {
+            return Ok(reply);
+        }
+        let snapshot = kv.snapshot()?;
+        let reply = reading::read(&*snapshot, kv.now(), place, &query, limits::STEP_LOADS_MAX).await?;
+        reply.ok_or_else(reading::endless)
+    }
+
+    fn snapshot(&self, address: &Address) -> Result<Box<dyn Snapshot>> {
+        Ok(Box::new(View {
+            reads: self.0.kv.snapshot()?,
+            now: self.0.kv.now(),
+            partition: self.gate(address).number,
+            address: address.clone(),
+        }))
+    }
+
+    fn watch(&self, address: &Address) -> Result<Watch> {
+        Hub::watch(self.gate(address), address)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.kv.now()
+    }
+}
+
+/// A machine's rows in a snapshot of the store.
+struct View {
+    reads: Box<dyn Reads>,
+    now: Timestamp,
+    partition: u16,
+    address: Address,
+}
+
+#[async_trait]
+impl Snapshot for View {
+    async fn read(&self, query: Query) -> Result<Reply> {
+        let place = (self.partition, &self.address);
+        let reply = reading::read(&*self.reads, self.now, place, &query, limits::STEP_LOADS_MAX).await?;
+        reply.ok_or_else(reading::endless)
+    }
+
+    async fn scan(&self, scan: PartScan) -> Result<PartPage> {
+        let prefix = keys::part(self.partition, &self.address, scan.part, &scan.prefix);
+        let mut range = Scan::prefix(prefix.keyspace, prefix.bytes.clone()).limit(scan.limit);
+        let end = |suffix: &Bytes| keys::part(self.partition, &self.address, scan.part, suffix).bytes;
+        if scan.descending {
+            range = range.descending();
+            if let Some(before) = &scan.after {
+                range.end = Some(end(before));
+            }
+        } else if let Some(after) = &scan.after {
+            range = range.after(&end(after));
+        }
+        let page = self.reads.scan(range).await?;
+        let skip = prefix.bytes.len() - scan.prefix.len();
+        let row = |(key, entry): (Bytes, ports::kv::Entry)| (key.slice(skip..), entry.value);
+        Ok(PartPage {
+            rows: page.rows.into_iter().map(row).collect(),
+            more: page.more,
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! Queries, on the caller's thread: nothing waits for the loop, and what is read is what is durable.
+
+use std::collections::BTreeMap;
+
+use base::{Error, Result, Timestamp, codes, limits};
+use bytes::Bytes;
+use machines::{Address, Found, Key, Query, Reply, Rows, Stop, View};
+use ports::kv::Reads;
+
+use crate::keys;
+
+#[derive(Default)]
+struct Loaded(BTreeMap<Key, Option<Bytes>>);
+
+impl Rows for Loaded {
+    fn get(&self, key: &Key) -> Found {
+        match self.0.get(key) {
+            Some(Some(row)) => Found::Row(row.clone()),
+            Some(None) => Found::Absent,
+            None => Found::NotLoaded,
+        }
+    }
+}
+
+/// Loads what the query asks for, so many times. `None`: it wants to know still more, and should do so on one snapshot.
+pub(crate) async fn read(
+    reads: &dyn Reads,
+    now: Timestamp,
+    place: (u16, &Address),
+    query: &Query,
+    loads: usize,
+) -> Result<Option<Reply>> {
+    let (partition, address) = place;
+    let mut loaded = Loaded::default();
+    for load in 0..=loads {
+        match machines::read(&View::new(&loaded), now, address, query) {
+            Ok(reply) => return Ok(Some(reply)),
+            Err(Stop::Refused(error)) => return Err(error),
+            Err(Stop::Missing(_)) if load == loads => {}
+            Err(Stop::Missing(missing)) => {
+                let stored: Vec<_> = missing.iter().map(|key| keys::row(partition, key)).collect();
+                let rows = reads.get_many(&stored).await?;
+                let rows = rows.into_iter().map(|entry| entry.map(|entry| entry.value));
+                loaded.0.extend(missing.into_iter().zip(rows));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A query that asks again and again is a fault of ours.
+pub(crate) fn endless() -> Error {
+    let message = format!(
+        "a query asked for rows more than {} times",
+        limits::STEP_LOADS_MAX
+    );
+    Error::new(codes::INTERNAL, message)
+}

@@ -1,0 +1,258 @@
+use std::collections::BTreeSet;
+
+use base::Timestamp;
+use base::time::ManualClock;
+use futures::StreamExt;
+use machines::primitive::{counter, value};
+use machines::{Call, Event, Question};
+use testkit::{Fault, Faulty, Memory};
+
+use super::*;
+
+struct World {
+    kv: Arc<Faulty>,
+    clock: ManualClock,
+}
+
+impl World {
+    fn new() -> World {
+        let clock = ManualClock::at(Timestamp(1_000));
+        World {
+            kv: Faulty::new(Arc::new(Memory::new(Arc::new(clock.clone())))),
+            clock,
+        }
+    }
+
+    async fn open(&self) -> Host {
+        self.open_with(Options::default()).await
+    }
+
+    async fn open_with(&self, options: Options) -> Host {
+        let ownership = Arc::new(testkit::Ownership::over(self.kv.clone()));
+        let here = [Handle::current()];
+        Host::open(self.kv.clone(), ownership, options, &here)
+            .await
+            .expect("a host")
+    }
+}
+
+fn address(name: &str) -> Address {
+    Address::primitive("store", name)
+}
+
+async fn add(host: &Host, name: &str, delta: i64) -> Result<i64> {
+    let reply = counter::Command::Add(delta).call(host, &address(name)).await?;
+    Ok(reply.value)
+}
+
+async fn get(host: &Host, name: &str) -> i64 {
+    counter::Query::Get
+        .ask(host, &address(name))
+        .await
+        .expect("a read")
+        .value
+}
+
+#[tokio::test]
+async fn concurrent_increments_are_all_counted_and_each_once() {
+    let host = World::new().open().await;
+    let adding = (0..1_000).map(|_| add(&host, "hits", 1));
+    let sums = futures::future::join_all(adding).await;
+    let sums: BTreeSet<i64> = sums.into_iter().map(|sum| sum.expect("an increment")).collect();
+    assert_eq!(sums, (1..=1_000).collect());
+    assert_eq!(get(&host, "hits").await, 1_000);
+}
+
+#[tokio::test]
+async fn many_commands_are_few_commits() {
+    let world = World::new();
+    let host = world.open().await;
+    world.kv.inject([]);
+    let adding = (0..1_000).map(|_| add(&host, "hits", 1));
+    futures::future::join_all(adding).await;
+    assert!(world.kv.calls() < 20, "{} calls", world.kv.calls());
+}
+
+#[tokio::test]
+async fn a_new_start_goes_on_where_the_last_one_stopped() {
+    let world = World::new();
+    let host = world.open().await;
+    add(&host, "hits", 5).await.expect("an increment");
+    let before = counter::Query::Get
+        .ask(&host, &address("hits"))
+        .await
+        .expect("a read");
+    host.close();
+    let host = world.open().await;
+    let reply = counter::Command::Add(1)
+        .call(&host, &address("hits"))
+        .await
+        .expect("an increment");
+    assert_eq!(reply.value, 6);
+    assert!(reply.version > before.version, "versions go on");
+}
+
+#[tokio::test]
+async fn a_stale_owner_can_not_write() {
+    let world = World::new();
+    let stale = world.open().await;
+    add(&stale, "hits", 1).await.expect("it is the owner");
+    let owner = world.open().await;
+    let refused = add(&stale, "hits", 10)
+        .await
+        .expect_err("it is not the owner any more");
+    assert_eq!(refused.code(), codes::FENCED);
+    assert_eq!(add(&owner, "hits", 1).await.expect("the owner's"), 2);
+}
+
+/// Batches behind a refused one are built on what was not written.
+#[tokio::test]
+async fn after_a_refused_batch_it_goes_on_from_what_is_stored() {
+    for n in 1..6 {
+        let world = World::new();
+        let host = world.open().await;
+        add(&host, "hits", 1).await.expect("an increment");
+        world.kv.inject([
+            Fault::Refuse { n },
+            Fault::Delay {
+                by: Duration::from_millis(1),
+            },
+        ]);
+        let mut counted = 1;
+        for _ in 0..3 {
+            // Two batches are on their way at once.
+            let (one, two) = tokio::join!(add(&host, "hits", 1), async {
+                tokio::task::yield_now().await;
+                add(&host, "hits", 1).await
+            });
+            counted += i64::from(one.is_ok()) + i64::from(two.is_ok());
+        }
+        world.kv.inject([]);
+        assert_eq!(get(&host, "hits").await, counted, "refused call {n}");
+        assert_eq!(add(&host, "hits", 1).await.expect("it goes on"), counted + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_store_stops_the_partition_and_says_so() {
+    let world = World::new();
+    let host = world.open().await;
+    world.kv.inject([Fault::StopAt { n: 1 }]);
+    let first = add(&host, "hits", 1).await.expect_err("the store has stopped");
+    let next = add(&host, "hits", 1).await.expect_err("and so has the partition");
+    assert_eq!(first.kind(), base::Kind::Unavailable);
+    assert_eq!(next.code(), codes::ENGINE_STOPPED);
+}
+
+#[tokio::test]
+async fn a_refused_command_changes_nothing_and_the_others_go_on() {
+    let host = World::new().open().await;
+    let update = counter::Command::Update { check: 7, value: 1 };
+    let (refused, added) = tokio::join!(update.call(&host, &address("hits")), add(&host, "hits", 2));
+    assert_eq!(refused.expect_err("it is 0").code(), codes::VALUE_CHANGED);
+    assert_eq!(added.expect("an increment"), 2);
+}
+
+fn set(text: &'static str, ttl: Option<Duration>) -> value::Command {
+    value::Command::Set {
+        value: Bytes::from_static(text.as_bytes()),
+        ttl,
+    }
+}
+
+fn happened(event: &Event) -> &value::Event {
+    match event {
+        Event::Primitive(machines::primitive::Event::Value(event)) => event,
+        other => panic!("no event of a value: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_watches_sees_every_change_before_its_writer_is_answered() {
+    let host = World::new().open().await;
+    let place = address("config");
+    set("before", None).call(&host, &place).await.expect("a write");
+    let mut watch = host.watch(&place).expect("a watch");
+    set("one", None).call(&host, &place).await.expect("a write");
+    set("two", None).call(&host, &place).await.expect("a write");
+    for expected in ["one", "two"] {
+        let next = futures::FutureExt::now_or_never(watch.events.next());
+        let next = next.flatten().expect("it is there already").expect("no error");
+        assert!(next.index > watch.since);
+        let value::Event::Updated { now, .. } = happened(&next.event) else {
+            panic!("an update");
+        };
+        assert_eq!(now.value, expected.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn who_watches_too_slowly_is_told_and_holds_nobody_up() {
+    let host = World::new().open().await;
+    let place = address("config");
+    let mut watch = host.watch(&place).expect("a watch");
+    for _ in 0..=limits::WATCH_EVENTS_MAX {
+        set("x", None).call(&host, &place).await.expect("a write");
+    }
+    let error = watch
+        .events
+        .next()
+        .await
+        .expect("an end")
+        .expect_err("it fell behind");
+    assert_eq!(error.code(), codes::WATCH_BEHIND);
+    assert!(watch.events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_fires_when_it_is_due_and_after_a_new_start() {
+    let world = World::new();
+    let host = world.open().await;
+    let place = address("lease");
+    let ttl = Some(Duration::from_secs(30));
+    set("held", ttl).call(&host, &place).await.expect("a write");
+    host.close();
+    let host = world.open().await;
+    let mut watch = host.watch(&place).expect("a watch");
+    world.clock.advance(Duration::from_secs(30));
+    let end = watch.events.next().await.expect("an event").expect("no error");
+    assert!(matches!(
+        happened(&end.event),
+        value::Event::Deleted { expired: true, .. }
+    ));
+    let error = value::Query::Get
+        .ask(&host, &place)
+        .await
+        .expect_err("it is gone");
+    assert_eq!(error.code(), codes::ENTRY_NOT_FOUND);
+}
+
+#[tokio::test]
+async fn rows_that_do_not_fit_into_memory_are_read_again() {
+    let options = Options {
+        cache_bytes: 4_000,
+        ..Options::default()
+    };
+    let world = World::new();
+    let host = world.open_with(options).await;
+    for round in 1..=3 {
+        for number in 0..200 {
+            assert_eq!(
+                add(&host, &format!("counter {number}"), 1)
+                    .await
+                    .expect("an increment"),
+                round
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_closed_host_refuses_and_answers_what_it_had() {
+    let host = World::new().open().await;
+    let taken = add(&host, "hits", 1);
+    assert_eq!(taken.await.expect("taken before"), 1);
+    host.close();
+    let refused = add(&host, "hits", 1).await.expect_err("it is closed");
+    assert_eq!(refused.code(), codes::HOST_STOPPED);
+}

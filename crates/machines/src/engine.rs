@@ -1,0 +1,83 @@
+//! What a family has of the host.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base::{Result, Timestamp};
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::BoxFuture;
+
+use crate::key::Address;
+use crate::step::{Command, Event, Query, Reply};
+
+/// Runs machines: the way in for families.
+///
+/// What MUST hold:
+/// - commands of one caller to one machine are applied in the order of the calls to [`Engine::submit`], each exactly once;
+/// - an answer comes after everything its step has changed is durable, and after its events have been given to all who
+///   watch; so an answer implies all earlier steps of that machine;
+/// - a [`Engine::read`] that begins after an answer sees that answer's step;
+/// - dropping the future of [`Engine::submit`] does not take the command back. The machine hears of it
+///   ([`Command::Abandoned`]) when the answer is one that somebody must take.
+///
+/// Errors: what the machine refuses with; `Unavailable` when the store cannot be reached or has stopped (the step may or may
+/// not be there); `ResourceExhausted` when too much waits (nothing was done).
+#[async_trait]
+pub trait Engine: Send + Sync {
+    fn submit(&self, address: &Address, command: Command) -> BoxFuture<'static, Result<Reply>>;
+
+    async fn read(&self, address: &Address, query: Query) -> Result<Reply>;
+
+    /// One view of the machine's rows that later steps do not change. Hold it briefly.
+    fn snapshot(&self, address: &Address) -> Result<Box<dyn Snapshot>>;
+
+    /// Everything that happens to the machine from now on, in order and without a gap.
+    fn watch(&self, address: &Address) -> Result<Watch>;
+
+    fn now(&self) -> Timestamp;
+}
+
+/// A machine's rows at one moment.
+#[async_trait]
+pub trait Snapshot: Send + Sync {
+    async fn read(&self, query: Query) -> Result<Reply>;
+
+    /// Rows of one part behind `after` (a suffix), in order of their suffixes.
+    async fn scan(&self, scan: PartScan) -> Result<PartPage>;
+}
+
+/// Which rows of a part: behind (or, descending, before) a suffix, at most so many.
+#[derive(Clone, Debug)]
+pub struct PartScan {
+    pub part: u8,
+    /// All rows of the part whose suffix begins with this.
+    pub prefix: Bytes,
+    pub after: Option<Bytes>,
+    pub limit: usize,
+    pub descending: bool,
+}
+
+/// Suffixes and rows. `more` says whether others follow.
+#[derive(Clone, Debug, Default)]
+pub struct PartPage {
+    pub rows: Vec<(Bytes, Bytes)>,
+    pub more: bool,
+}
+
+/// A watch that has begun. Every event of an index up to `since` is in the rows that are read from now on; every later one
+/// comes, once.
+pub struct Watch {
+    pub since: u64,
+    pub events: Happenings,
+}
+
+/// Ends with an error when the watcher falls too far behind (`WATCH_BEHIND`) or the host stops.
+pub type Happenings = Pin<Box<dyn Stream<Item = Result<Happened>> + Send>>;
+
+#[derive(Clone, Debug)]
+pub struct Happened {
+    pub index: u64,
+    pub event: Arc<Event>,
+}

@@ -1,0 +1,198 @@
+//! Distributed primitives: one file per type, each with its table.
+//!
+//! Names are one space for all types of a store; which type a name has is kept by the family, which never sends a primitive
+//! the command of another one.
+
+use base::{Result, Timestamp};
+use bytes::Bytes;
+
+use crate::key::{Address, Session};
+use crate::message::Expire;
+use crate::step::{self, Answer, At, Request};
+use crate::view::{Stop, View};
+
+pub mod counter;
+pub mod value;
+
+mod ttl;
+mod version;
+
+/// A value with the index of the step that wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versioned {
+    pub value: Bytes,
+    pub version: u64,
+}
+
+/// Types that are one machine each. Adding one: its file, and its line here. Numbers are stored and never change.
+macro_rules! machines {
+    ($($name:ident = $module:ident, $number:literal;)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Type {
+            $($name,)*
+        }
+
+        impl Type {
+            pub const ALL: &[Type] = &[$(Type::$name,)*];
+
+            /// What it is called in rules and messages.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Type::$name => stringify!($name),)*
+                }
+            }
+
+            pub fn number(self) -> u32 {
+                match self {
+                    $(Type::$name => $number,)*
+                }
+            }
+
+            pub fn of_number(number: u32) -> Option<Type> {
+                match number {
+                    $($number => Some(Type::$name),)*
+                    _ => None,
+                }
+            }
+        }
+
+        #[derive(Clone, Debug)]
+        pub enum Command {
+            $($name($module::Command),)*
+        }
+
+        #[derive(Clone, Debug)]
+        pub enum Query {
+            $($name($module::Query),)*
+        }
+
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Reply {
+            $($name($module::Reply),)*
+        }
+
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Event {
+            $($name($module::Event),)*
+        }
+
+        pub(crate) fn apply(
+            view: &mut View<'_>,
+            at: At,
+            address: &Address,
+            command: &Command,
+        ) -> Result<Answer, Stop> {
+            match command {
+                $(Command::$name(command) => $module::apply(view, at, address, command),)*
+            }
+        }
+
+        pub(crate) fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -> Result<Reply, Stop> {
+            match query {
+                $(Query::$name(query) => $module::read(view, now, address, query).map(Reply::$name),)*
+            }
+        }
+
+        $(
+            impl From<$module::Command> for step::Command {
+                fn from(command: $module::Command) -> step::Command {
+                    step::Command::Primitive(Command::$name(command))
+                }
+            }
+
+            impl From<$module::Query> for step::Query {
+                fn from(query: $module::Query) -> step::Query {
+                    step::Query::Primitive(Query::$name(query))
+                }
+            }
+
+            impl From<$module::Reply> for step::Reply {
+                fn from(reply: $module::Reply) -> step::Reply {
+                    step::Reply::Primitive(Reply::$name(reply))
+                }
+            }
+
+            impl TryFrom<step::Reply> for $module::Reply {
+                type Error = step::Reply;
+
+                fn try_from(reply: step::Reply) -> Result<$module::Reply, step::Reply> {
+                    match reply {
+                        step::Reply::Primitive(Reply::$name(reply)) => Ok(reply),
+                        other => Err(other),
+                    }
+                }
+            }
+
+            impl From<$module::Event> for step::Event {
+                fn from(event: $module::Event) -> step::Event {
+                    step::Event::Primitive(Event::$name(event))
+                }
+            }
+
+            impl step::Call for $module::Command {
+                type Reply = $module::Reply;
+            }
+
+            impl step::Question for $module::Query {
+                type Reply = $module::Reply;
+            }
+        )*
+    };
+}
+
+machines! {
+    Counter = counter, 1;
+    Value = value, 2;
+}
+
+impl Command {
+    pub(crate) fn must_be_taken(&self) -> bool {
+        match self {
+            Command::Counter(_) | Command::Value(_) => false,
+        }
+    }
+}
+
+/// A time to live is over.
+pub(crate) fn expire(view: &mut View<'_>, _at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
+    match Type::of_number(expire.primitive) {
+        Some(Type::Value) => value::expire(view, address, expire),
+        Some(Type::Counter) | None => Ok(()),
+    }
+}
+
+pub(crate) fn wait_over(
+    _view: &mut View<'_>,
+    _at: At,
+    _address: &Address,
+    _request: Request,
+) -> Result<(), Stop> {
+    Ok(())
+}
+
+pub(crate) fn abandoned(
+    _view: &mut View<'_>,
+    _at: At,
+    _address: &Address,
+    _request: Request,
+) -> Result<(), Stop> {
+    Ok(())
+}
+
+pub(crate) fn session_over(
+    _view: &mut View<'_>,
+    _at: At,
+    _address: &Address,
+    _session: Session,
+) -> Result<(), Stop> {
+    Ok(())
+}
+
+pub(crate) fn session_lost(
+    _view: &mut View<'_>,
+    _address: &Address,
+    _session: Session,
+    _over_at: Timestamp,
+) -> Result<(), Stop> {
+    Ok(())
+}

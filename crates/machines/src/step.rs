@@ -1,0 +1,155 @@
+//! The two functions that the host calls: [`apply`] changes, [`read`] looks.
+
+use std::future::Future;
+
+use base::{Error, Result, Timestamp, codes};
+
+use crate::engine::Engine;
+use crate::key::{Address, Session};
+use crate::message::{Body, Message};
+use crate::primitive;
+use crate::view::{Stop, View};
+
+/// What comes in with a command: a step has no other source of time, order or identity.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    pub now: Timestamp,
+    /// The partition's number of this step. Grows with every step that changes something, restarts included: it serves as
+    /// version, term of a lock and fencing token.
+    pub index: u64,
+    pub request: Request,
+}
+
+impl At {
+    /// Whether somebody still waits for that request here: one from before a restart has nobody.
+    pub fn may_wait(&self, request: Request) -> bool {
+        request.epoch == self.request.epoch
+    }
+}
+
+/// One call of one caller. Never used twice: the epoch is that of the partition's owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Request {
+    pub epoch: u64,
+    pub number: u64,
+}
+
+/// When a command is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// Once the step is durable.
+    Now(Reply),
+    /// By an [`Effect::Answer`](crate::Effect::Answer) of a later step.
+    Later,
+}
+
+/// What a machine is told.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Primitive(primitive::Command),
+    /// A timer is due, or another machine has sent something.
+    Message(Message),
+    /// Whoever sent that request does not wait for its answer any more, or did not get it.
+    Abandoned(Request),
+    /// A session will be over at that time, unless it is over already.
+    SessionLost {
+        session: Session,
+        over_at: Timestamp,
+    },
+}
+
+impl Command {
+    /// Whether an answer that nobody takes must be taken back.
+    pub fn must_be_taken(&self) -> bool {
+        matches!(self, Command::Primitive(command) if command.must_be_taken())
+    }
+}
+
+/// Answers to commands and queries, by machine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Primitive(primitive::Reply),
+    /// To what nobody waits for.
+    Done,
+}
+
+/// What those who watch a machine are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Primitive(primitive::Event),
+}
+
+/// A question to a machine's rows as they are stored. It never waits for a command.
+#[derive(Clone, Debug)]
+pub enum Query {
+    Primitive(primitive::Query),
+}
+
+/// One step of one machine. The same command on the same rows gives the same step, and a step that was stopped may be
+/// tried again.
+pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) -> Result<Answer, Stop> {
+    match command {
+        Command::Primitive(command) => primitive::apply(view, at, address, command),
+        Command::Message(message) => {
+            match &message.body {
+                Some(Body::Expire(expire)) => primitive::expire(view, at, address, expire)?,
+                Some(Body::WaitOver(request)) => primitive::wait_over(view, at, address, (*request).into())?,
+                Some(Body::SessionOver(session)) => {
+                    primitive::session_over(view, at, address, (*session).into())?;
+                }
+                // Of a later Belay, or damaged: nobody here can do it.
+                None => {}
+            }
+            Ok(Answer::Now(Reply::Done))
+        }
+        Command::Abandoned(request) => {
+            primitive::abandoned(view, at, address, *request)?;
+            Ok(Answer::Now(Reply::Done))
+        }
+        Command::SessionLost { session, over_at } => {
+            primitive::session_lost(view, address, *session, *over_at)?;
+            Ok(Answer::Now(Reply::Done))
+        }
+    }
+}
+
+/// Answers a query; `view` is left unchanged.
+pub fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -> Result<Reply, Stop> {
+    match query {
+        Query::Primitive(query) => primitive::read(view, now, address, query).map(Reply::Primitive),
+    }
+}
+
+/// A command of one machine, and what answers it.
+pub trait Call: Into<Command> {
+    type Reply: TryFrom<Reply>;
+
+    fn call(
+        self,
+        engine: &dyn Engine,
+        address: &Address,
+    ) -> impl Future<Output = Result<Self::Reply>> + Send + 'static
+    where
+        Self: Sized,
+    {
+        let reply = engine.submit(address, self.into());
+        async move { own(reply.await?) }
+    }
+}
+
+/// A query of one machine, and what answers it.
+pub trait Question: Into<Query> + Send {
+    type Reply: TryFrom<Reply>;
+
+    fn ask(self, engine: &dyn Engine, address: &Address) -> impl Future<Output = Result<Self::Reply>> + Send
+    where
+        Self: Sized,
+    {
+        let query = self.into();
+        async move { own(engine.read(address, query).await?) }
+    }
+}
+
+fn own<R: TryFrom<Reply>>(reply: Reply) -> Result<R> {
+    R::try_from(reply).map_err(|_| Error::new(codes::INTERNAL, "a machine has given another one's answer"))
+}

@@ -1,0 +1,151 @@
+//! Runs machines on rows in memory: what a host does, without a disk, a clock or a caller.
+
+use std::collections::BTreeMap;
+
+use base::{Error, Timestamp};
+use bytes::Bytes;
+
+use crate::key::{Address, Key, Table};
+use crate::message::Message;
+use crate::row::Stored;
+use crate::step::{self, Answer, At, Command, Event, Query, Reply, Request};
+use crate::view::{Effect, Found, Rows, Stop, View};
+
+/// One machine's world: its rows, a clock that a test moves, and what was told to whom.
+pub(crate) struct Bench {
+    pub(crate) address: Address,
+    pub(crate) now: Timestamp,
+    rows: BTreeMap<Key, Bytes>,
+    /// Rows that a step has asked for; all others are "not loaded", so that every machine is tried with missing rows.
+    loaded: std::collections::BTreeSet<Key>,
+    index: u64,
+    requests: u64,
+    pub(crate) epoch: u64,
+    pub(crate) events: Vec<Event>,
+    pub(crate) answers: Vec<(Request, Result<Reply, Error>)>,
+}
+
+impl Rows for Bench {
+    fn get(&self, key: &Key) -> Found {
+        if !self.loaded.contains(key) {
+            return Found::NotLoaded;
+        }
+        self.rows.get(key).cloned().map_or(Found::Absent, Found::Row)
+    }
+}
+
+/// What a command was answered with.
+#[allow(dead_code, reason = "for machines that make callers wait")]
+#[derive(Debug)]
+pub(crate) enum Got {
+    Now(Reply),
+    Later(Request),
+    Refused(Error),
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        Bench {
+            address: Address::primitive("store", "test"),
+            now: Timestamp(1_000),
+            rows: BTreeMap::new(),
+            loaded: std::collections::BTreeSet::new(),
+            index: 0,
+            requests: 0,
+            epoch: 1,
+            events: vec![],
+            answers: vec![],
+        }
+    }
+
+    /// Applies a command as the host does; refused steps change nothing.
+    pub(crate) fn apply(&mut self, command: impl Into<Command>) -> Got {
+        let command = command.into();
+        self.requests += 1;
+        let request = Request {
+            epoch: self.epoch,
+            number: self.requests,
+        };
+        let at = At {
+            now: self.now,
+            index: self.index + 1,
+            request,
+        };
+        for _ in 0..8 {
+            let mut view = View::new(self);
+            match step::apply(&mut view, at, &self.address, &command) {
+                Ok(answer) => {
+                    let stepped = view.finish();
+                    self.index += u64::from(!stepped.changes.is_empty());
+                    self.keep(stepped);
+                    return match answer {
+                        Answer::Now(reply) => Got::Now(reply),
+                        Answer::Later => Got::Later(request),
+                    };
+                }
+                Err(Stop::Missing(keys)) => self.loaded.extend(keys),
+                Err(Stop::Refused(error)) => return Got::Refused(error),
+            }
+        }
+        panic!("a step asked for rows eight times: {command:?}");
+    }
+
+    fn keep(&mut self, stepped: crate::view::Stepped) {
+        for (key, row) in stepped.changes {
+            self.loaded.insert(key.clone());
+            match row {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
+        }
+        for effect in stepped.effects {
+            match effect {
+                Effect::Event(event) => self.events.push(event),
+                Effect::Answer { request, reply } => self.answers.push((request, reply)),
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self, query: impl Into<Query>) -> Result<Reply, Error> {
+        let query = query.into();
+        for _ in 0..8 {
+            let view = View::new(self);
+            match step::read(&view, self.now, &self.address, &query) {
+                Ok(reply) => return Ok(reply),
+                Err(Stop::Missing(keys)) => self.loaded.extend(keys),
+                Err(Stop::Refused(error)) => return Err(error),
+            }
+        }
+        panic!("a query asked for rows eight times: {query:?}");
+    }
+
+    /// Moves the clock and fires what is due, in order.
+    pub(crate) fn advance(&mut self, millis: u64) {
+        let until = self.now.0 + millis;
+        while let Some((due, key)) = self.first_timer().filter(|(due, _)| *due <= until) {
+            self.now = self.now.max(Timestamp(due));
+            let row = self.rows.remove(&key).expect("a timer that was just found");
+            let message = Message::from_row(&row).expect("a timer's message");
+            self.apply(Command::Message(message));
+        }
+        self.now = Timestamp(until);
+    }
+
+    fn first_timer(&self) -> Option<(u64, Key)> {
+        let timers = self.rows.keys().filter(|key| key.table == Table::Timer);
+        let timers = timers.filter_map(|key| Some((Key::decode_timer(&key.bytes)?.0, key.clone())));
+        timers.min()
+    }
+
+    /// Rows of one table that are there now.
+    pub(crate) fn count(&self, table: Table) -> usize {
+        self.rows.keys().filter(|key| key.table == table).count()
+    }
+
+    /// A new owner: nobody who waited before waits now.
+    #[allow(dead_code, reason = "for machines that make callers wait")]
+    pub(crate) fn restart(&mut self) {
+        self.epoch += 1;
+        self.loaded.clear();
+    }
+}

@@ -1,0 +1,88 @@
+//! The Atomix family, mounted.
+
+use std::sync::Arc;
+
+use api_atomix::stores::{Driver, Opener, StoreId};
+use api_atomix::{Options, Service, names};
+use async_trait::async_trait;
+use base::{Error, Result, codes};
+use bytes::Bytes;
+use machines::Engine;
+use ports::Settings;
+use serde_json::Value;
+use tonic::service::{Routes, RoutesBuilder};
+
+use super::hosts::Hosts;
+use crate::config::Config;
+use crate::serve::Grpc;
+use crate::telemetry::flow::Rules;
+
+/// What the reference calls drivers that keep everything in memory, in its latest and its first form. Their settings say where
+/// its replicas are; there are none here.
+const IN_MEMORY: [&str; 4] = [
+    "atomix.io/pod-memory",
+    "atomix.io/shared-memory",
+    "PodMemory",
+    "SharedMemory",
+];
+
+pub(super) async fn start(config: Config, hosts: Hosts) -> Result<Service> {
+    let engine = Arc::new(hosts.main().await?);
+    let options = Options {
+        message_bytes_max: config.limits.message_bytes,
+        ..Options::new(engine, Arc::new(hosts))
+    };
+    Service::start(options).await
+}
+
+pub(super) fn primitives(service: &Service) -> Grpc {
+    grpc(service, names::PRIMITIVES, Service::mount_primitives)
+}
+
+pub(super) fn control(service: &Service) -> Grpc {
+    grpc(service, names::CONTROL, Service::mount_control)
+}
+
+fn grpc(service: &Service, names: &[&'static str], mount: fn(&Service, &mut RoutesBuilder)) -> Grpc {
+    let service = service.clone();
+    Grpc {
+        routes: Arc::new(move |_| -> Routes {
+            let mut routes = RoutesBuilder::default();
+            mount(&service, &mut routes);
+            routes.routes()
+        }),
+        descriptors: vec![wire::atomix::FILE_DESCRIPTOR_SET],
+        services: names.to_vec(),
+        flow_control: Rules::default(),
+    }
+}
+
+#[async_trait]
+impl Opener for Hosts {
+    async fn open(&self, id: &StoreId, driver: &Driver, settings: &Bytes) -> Result<Arc<dyn Engine>> {
+        let of_reference = IN_MEMORY.contains(&driver.name.as_str());
+        let name = if of_reference { "memory" } else { &driver.name };
+        let settings = match of_reference {
+            true => Settings::default(),
+            false => parse(settings)?,
+        };
+        Ok(Arc::new(self.of_driver(name, &id.name, &settings).await?))
+    }
+}
+
+/// Settings are a JSON object, or nothing.
+fn parse(settings: &Bytes) -> Result<Settings> {
+    if settings.is_empty() {
+        return Ok(Settings::default());
+    }
+    let invalid =
+        |why: String| Error::new(codes::CONFIG_INVALID, format!("the settings are not JSON: {why}"));
+    match serde_json::from_slice(settings).map_err(|cause| invalid(cause.to_string()))? {
+        Value::Null => Ok(Settings::default()),
+        Value::Object(members) => Ok(Settings(members)),
+        _ => Err(Error::new(
+            codes::CONFIG_INVALID,
+            "the settings are no JSON object",
+        )),
+    }
+}

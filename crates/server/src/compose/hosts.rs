@@ -1,0 +1,78 @@
+//! Partition hosts: one over the process's engine, one over each further store that machines are kept in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{Error, Result, codes};
+use drivers::derived::Ownership;
+use host::{Host, Options};
+use parking_lot::Mutex;
+use ports::Settings;
+use ports::kv::Kv;
+use tokio::runtime::Handle;
+
+use super::components::Opener;
+
+#[derive(Clone)]
+pub(super) struct Hosts(Arc<Shared>);
+
+struct Shared {
+    opener: Opener,
+    runtimes: Vec<Handle>,
+    open: Mutex<BTreeMap<usize, Host>>,
+    /// One at a time: a second host over the same store would fence the first.
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl Hosts {
+    pub(super) fn new(opener: Opener, runtimes: Vec<Handle>) -> Hosts {
+        Hosts(Arc::new(Shared {
+            opener,
+            runtimes,
+            open: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The host over the process's own engine.
+    pub(super) async fn main(&self) -> Result<Host> {
+        self.over(self.0.opener.context.engine.clone()).await
+    }
+
+    /// The host over a driver's store. Stores that are the same one share a host.
+    ///
+    /// Errors: `DRIVER_UNKNOWN`, `CONFIG_INVALID`, what the driver says; `UNIMPLEMENTED` when it keeps no machines.
+    pub(super) async fn of_driver(&self, driver: &str, name: &str, settings: &Settings) -> Result<Host> {
+        let opener = &self.0.opener;
+        let driver = opener.driver(driver)?;
+        if let Some(finding) = driver.validate(settings).first() {
+            let message = format!("setting {} of {name}: {}", finding.path, finding.message);
+            return Err(Error::new(codes::CONFIG_INVALID, message));
+        }
+        let component = driver.open(name, settings, &opener.context).await?;
+        let kv = component.kv.ok_or_else(|| {
+            let message = format!("driver {} keeps no machines: it offers no kv", driver.name());
+            Error::new(codes::UNIMPLEMENTED, message)
+        })?;
+        self.over(kv).await
+    }
+
+    async fn over(&self, kv: Arc<dyn Kv>) -> Result<Host> {
+        let _opening = self.0.opening.lock().await;
+        let place = Arc::as_ptr(&kv).cast::<()>() as usize;
+        if let Some(host) = self.0.open.lock().get(&place) {
+            return Ok(host.clone());
+        }
+        let ownership = Arc::new(Ownership::over(kv.clone()));
+        let host = Host::open(kv, ownership, Options::default(), &self.0.runtimes).await?;
+        self.0.open.lock().insert(place, host.clone());
+        Ok(host)
+    }
+
+    /// What is applied is committed; what waits is refused.
+    pub(super) fn close(&self) {
+        for host in self.0.open.lock().values() {
+            host.close();
+        }
+    }
+}
