@@ -12,8 +12,10 @@
 //! | `sessions` | what a connection holds, until it has gone |
 //! | `opening`, `streams` | what all types have: creating, closing, events |
 //! | `counter` ... | a file per type of primitive |
+//! | `face` | primitives as key-value state, for other families |
 //! | `error` | every status that this family answers with |
 
+pub mod face;
 pub mod stores;
 
 mod control;

@@ -80,6 +80,14 @@ impl Primitives {
         self.target(name, &known, primitive)
     }
 
+    /// Whatever type it has; `None` when nobody has created it.
+    pub(crate) async fn find_any(&self, name: &str) -> Result<Option<(Target, Type)>> {
+        check_name(name)?;
+        let known = self.look_up(name).await?;
+        let found = known.map(|known| Ok((self.target(name, &known, known.primitive)?, known.primitive)));
+        found.transpose()
+    }
+
     fn target(&self, name: &str, known: &Known, primitive: Type) -> Result<Target> {
         if known.primitive != primitive {
             let message = format!(
@@ -101,7 +109,7 @@ impl Primitives {
         }
         match value::Query::Get.ask(&*self.engine, &address(name)).await {
             Ok(value::Reply::Found(found)) => Ok(Some(self.learn(name, &Row::from_row(&found.value)?)?)),
-            Ok(value::Reply::Written { .. }) => Ok(None),
+            Ok(_) => Ok(None),
             Err(error) if error.code() == codes::ENTRY_NOT_FOUND => Ok(None),
             Err(error) => Err(error),
         }

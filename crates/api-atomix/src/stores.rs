@@ -88,7 +88,7 @@ impl Stores {
     ) -> Result<Arc<Stores>> {
         let plan = match value::Query::Get.ask(&*engine, &address()).await {
             Ok(value::Reply::Found(found)) => rows::Plan::from_row(&found.value)?.into(),
-            Ok(value::Reply::Written { .. }) => Plan::default(),
+            Ok(_) => Plan::default(),
             Err(error) if error.code() == codes::ENTRY_NOT_FOUND => Plan::default(),
             Err(error) => return Err(error),
         };

@@ -89,7 +89,7 @@ impl pb::value_server::Value for Service {
         let watch = streams::watch(&target)?;
         let now = match Query::Get.ask(&*target.engine, &target.address).await {
             Ok(Reply::Found(now)) => Some(now),
-            Ok(Reply::Written { .. }) => None,
+            Ok(Reply::Written { .. } | Reply::FoundUntil { .. }) => None,
             Err(error) if error.code() == codes::ENTRY_NOT_FOUND => None,
             Err(error) => return Err(status(&error)),
         };
@@ -144,7 +144,7 @@ fn versioned(versioned: &Versioned) -> Option<pb::VersionedValue> {
 fn written(reply: Reply) -> Result<(u64, Option<pb::VersionedValue>), Status> {
     match reply {
         Reply::Written { version, before } => Ok((version, before.as_ref().and_then(versioned))),
-        Reply::Found(_) => Err(error::another_answer()),
+        Reply::Found(_) | Reply::FoundUntil { .. } => Err(error::another_answer()),
     }
 }
 
@@ -152,7 +152,7 @@ fn written(reply: Reply) -> Result<(u64, Option<pb::VersionedValue>), Status> {
 fn found(reply: Reply) -> Result<Option<pb::VersionedValue>, Status> {
     match reply {
         Reply::Found(found) => Ok(versioned(&found)),
-        Reply::Written { .. } => Err(error::another_answer()),
+        Reply::Written { .. } | Reply::FoundUntil { .. } => Err(error::another_answer()),
     }
 }
 

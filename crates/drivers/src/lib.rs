@@ -31,6 +31,7 @@ pub mod http_invoke;
 pub mod local_file;
 #[cfg(target_os = "linux")]
 pub mod local_storage;
+pub mod primitives;
 pub mod secret_env;
 pub mod secret_file;
 
@@ -46,6 +47,7 @@ pub fn all() -> Registry {
         Arc::new(local_file::LocalFileDriver),
         #[cfg(target_os = "linux")]
         Arc::new(local_storage::LocalStorageDriver),
+        Arc::new(primitives::PrimitivesDriver),
         Arc::new(secret_env::SecretEnvDriver),
         Arc::new(secret_file::SecretFileDriver),
     ];

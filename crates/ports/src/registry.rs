@@ -128,6 +128,8 @@ pub struct Context {
     /// The engine of this process.
     pub engine: Arc<dyn Kv>,
     pub tasks: Tasks,
+    /// The process's primitives as state, for those that are opened after them.
+    pub primitives: Option<Arc<dyn StateStore>>,
 }
 
 /// An opened driver: the ports it offers itself. Ports derived from `kv` are added by whoever opened it.

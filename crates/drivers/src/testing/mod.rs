@@ -18,6 +18,7 @@ pub(crate) fn context() -> Context {
         clock: clock.clone(),
         engine: Arc::new(Memory::new(clock)),
         tasks: Tasks::default(),
+        primitives: None,
     }
 }
 

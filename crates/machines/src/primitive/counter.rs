@@ -5,6 +5,8 @@
 //! | `Set` | the new value | value |
 //! | `Update`, current value = `check` | the new value | value |
 //! | `Update`, any other | `Aborted` | nothing |
+//! | `Put`, version as expected | the new value | value |
+//! | `Put`, any other | as [`Expect`] says | nothing |
 //! | `Add` (increment, decrement; any sign) | the sum, which wraps | value |
 //!
 //! | query | answer |
@@ -13,6 +15,7 @@
 
 use base::{Error, Result, Timestamp, codes};
 
+use super::Expect;
 use crate::key::{Address, Key};
 use crate::row::Stored;
 use crate::step::{Answer, At};
@@ -24,7 +27,15 @@ mod tests;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Set(i64),
-    Update { check: i64, value: i64 },
+    Update {
+        check: i64,
+        value: i64,
+    },
+    /// For those who know versions. A counter that was never written is absent.
+    Put {
+        value: i64,
+        expect: Expect,
+    },
     Add(i64),
 }
 
@@ -66,6 +77,10 @@ pub(super) fn apply(
         Command::Set(value) => value,
         Command::Update { check, value } if counter.value == check => value,
         Command::Update { check, .. } => return Err(changed(counter.value, check).into()),
+        Command::Put { value, expect } => {
+            expect.check(Some(counter.version).filter(|version| *version > 0))?;
+            value
+        }
         Command::Add(delta) => counter.value.wrapping_add(delta),
     };
     let version = at.index;

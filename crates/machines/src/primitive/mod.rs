@@ -17,6 +17,8 @@ pub mod value;
 mod ttl;
 mod version;
 
+pub use version::Expect;
+
 /// A value with the index of the step that wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versioned {

@@ -49,6 +49,8 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
     Get,
+    /// The same, and when it ends.
+    GetUntil,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,10 @@ pub enum Reply {
     },
     /// What is there, or was until now.
     Found(Versioned),
+    FoundUntil {
+        found: Versioned,
+        ends: Option<Timestamp>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,10 +132,17 @@ pub(super) fn apply(
 }
 
 pub(super) fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -> Result<Reply, Stop> {
-    let Query::Get = query;
     let row: Option<Row> = view.load(&Key::head(address))?;
     let live = row.filter(|row| !ttl::is_over(row.end(), now));
-    Ok(Reply::Found(live.ok_or_else(not_set)?.versioned()))
+    let row = live.ok_or_else(not_set)?;
+    let found = row.versioned();
+    Ok(match query {
+        Query::Get => Reply::Found(found),
+        Query::GetUntil => Reply::FoundUntil {
+            found,
+            ends: row.end(),
+        },
+    })
 }
 
 pub(super) fn expire(view: &mut View<'_>, address: &Address, expire: &Expire) -> Result<(), Stop> {

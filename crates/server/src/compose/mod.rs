@@ -63,12 +63,14 @@ pub fn run(
         clock: engine.clock(),
         engine: engine.clone(),
         tasks: tasks.clone(),
+        primitives: None,
     };
-    let opener = Opener { registry, context };
+    let mut opener = Opener { registry, context };
     let io = first_io(&bound)?;
-    let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     let hosts = Hosts::new(opener.clone(), bound.runtimes().io().cloned().collect());
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
+    opener.context.primitives = Some(Arc::new(atomix.face()));
+    let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     drop(spawn_on(&io, "component upkeep", keep_up(upkeep)));
 
     let live = Arc::new(Live::from_pointee(components));

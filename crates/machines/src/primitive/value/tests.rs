@@ -31,7 +31,7 @@ fn outcome(got: Got) -> Result<u64, &'static str> {
     match got {
         Got::Now(reply) => Ok(match Reply::try_from(reply).expect("a value's reply") {
             Reply::Written { version, .. } => version,
-            Reply::Found(versioned) => versioned.version,
+            Reply::Found(found) | Reply::FoundUntil { found, .. } => found.version,
         }),
         Got::Refused(error) => Err(error.code().id),
         Got::Later(_) => panic!("a value answers at once"),
@@ -56,7 +56,7 @@ fn get(bench: &mut Bench) -> Option<Bytes> {
     match bench.read(Query::Get) {
         Ok(reply) => match Reply::try_from(reply).expect("a value's reply") {
             Reply::Found(found) => Some(found.value),
-            Reply::Written { .. } => panic!("a read does not write"),
+            other => panic!("another answer than asked for: {other:?}"),
         },
         Err(error) => {
             assert_eq!(error.code(), codes::ENTRY_NOT_FOUND);
