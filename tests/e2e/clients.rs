@@ -303,9 +303,13 @@ async fn status_says_what_it_waits_for_and_when_all_is_ready() {
         (status.code == 0).then(|| object(&status.out))
     })
     .await;
+    let endpoints = json!({
+        "admin": server.admin, "layotto": server.layotto,
+        "primitives": found["endpoints"]["primitives"], "control": found["endpoints"]["control"],
+    });
     let expected = json!({
         "version": found["version"], "pid": server.pid(), "ready": true, "serving": true, "healthy": true,
-        "waiting_for": [], "endpoints": {"admin": server.admin, "layotto": server.layotto},
+        "waiting_for": [], "endpoints": endpoints,
     });
     assert_eq!(found, expected);
     let status = ask(&server, "status").await;
