@@ -12,7 +12,7 @@ use wire::atomix::{self, runtime};
 use crate::error;
 use crate::primitives::Primitives;
 use crate::sessions::{Session, Sessions};
-use crate::stores::{Opener, Stores};
+use crate::stores::{Listed, Opener, Stores};
 
 /// How the family is set up.
 pub struct Options {
@@ -65,6 +65,11 @@ impl Service {
             stores,
             message_bytes_max: options.message_bytes_max,
         })
+    }
+
+    /// The stores that a controller has connected.
+    pub fn stores(&self) -> Vec<Listed> {
+        self.stores.list()
     }
 
     /// Adds the primitives to a listener's routes: the singular services, which use them, and the plural ones, which open

@@ -46,6 +46,15 @@ pub(crate) struct Connected {
     pub(crate) settings: Bytes,
 }
 
+/// A connected store, for people.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub id: StoreId,
+    pub driver: Driver,
+    /// `false`: it could not be opened yet.
+    pub open: bool,
+}
+
 /// What is durable.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
@@ -188,6 +197,17 @@ impl Stores {
         let mut plan = self.now.load().plan.clone();
         plan.stores.remove(id).ok_or_else(|| not_connected(id))?;
         self.store(plan, |engines| drop(engines.remove(id))).await
+    }
+
+    /// Stores in order of their names, and whether each is open.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let now = self.now.load();
+        let listed = |(id, connected): (&StoreId, &Connected)| Listed {
+            id: id.clone(),
+            driver: connected.driver.clone(),
+            open: now.engines.contains_key(id),
+        };
+        now.plan.stores.iter().map(listed).collect()
     }
 
     /// Durable first, in force then.

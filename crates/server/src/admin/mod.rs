@@ -6,6 +6,7 @@
 //! | `/ready` | 200, or 503 with the names and reasons of what is not ready |
 //! | `/metrics` | Prometheus' text format |
 //! | `/version` | name, version, build time |
+//! | `/stores` | the stores of distributed primitives; mounted by their family |
 //! | `/actuator/...` | Layotto's probes, see [`actuator`] |
 //!
 //! Served on a thread of its own (`serve::Runtimes`), so that it answers when every other core is busy.

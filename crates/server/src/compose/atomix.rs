@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use api_atomix::stores::{Driver, Opener, StoreId};
+use api_atomix::stores::{Driver, Listed, Opener, StoreId};
 use api_atomix::{Options, Service, names};
 use async_trait::async_trait;
+use axum::Router;
+use axum::response::Json;
+use axum::routing::get;
 use base::{Error, Result, codes};
 use bytes::Bytes;
 use machines::Engine;
 use ports::Settings;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::service::{Routes, RoutesBuilder};
 
 use super::hosts::Hosts;
@@ -55,6 +58,22 @@ fn grpc(service: &Service, names: &[&'static str], mount: fn(&Service, &mut Rout
         services: names.to_vec(),
         flow_control: Rules::default(),
     }
+}
+
+/// `/stores` of the admin listener.
+pub(super) fn admin(service: &Service) -> Router {
+    let service = service.clone();
+    let list = move || async move {
+        let store = |store: Listed| {
+            json!({
+                "namespace": store.id.namespace, "name": store.id.name, "driver": store.driver.name,
+                "version": store.driver.version, "open": store.open,
+            })
+        };
+        let stores: Vec<Value> = service.stores().into_iter().map(store).collect();
+        Json(json!({ "stores": stores }))
+    };
+    Router::new().route("/stores", get(list))
 }
 
 #[async_trait]

@@ -69,6 +69,8 @@ pub(super) struct Families {
     pub(super) layotto: Grpc,
     pub(super) primitives: Grpc,
     pub(super) control: Grpc,
+    /// What they add to the admin listener.
+    pub(super) admin: Router,
 }
 
 pub(super) fn apps(config: &Config, families: Families, admin: Admin, actuator: Router) -> Apps {
@@ -77,7 +79,10 @@ pub(super) fn apps(config: &Config, families: Families, admin: Admin, actuator: 
         .grpc("layotto", families.layotto)
         .grpc("primitives", families.primitives)
         .grpc("control", families.control)
-        .http("admin", admin.router().merge(actuator.clone()))
+        .http(
+            "admin",
+            admin.router().merge(actuator.clone()).merge(families.admin),
+        )
         .http("actuator", actuator)
         .http("metrics", metrics)
 }

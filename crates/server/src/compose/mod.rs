@@ -83,6 +83,7 @@ pub fn run(
         layotto: layotto::grpc(&config, live, Arc::new(composer)),
         primitives: atomix::primitives(&atomix),
         control: atomix::control(&atomix),
+        admin: atomix::admin(&atomix),
     };
     shutdown.hook("partitions", move || async move { hosts.close() });
     shutdown.hook("tasks", move || async move { tasks.ended().await });

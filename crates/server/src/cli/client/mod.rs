@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 mod place;
 
+mod admin;
 mod connection;
 mod failure;
 
@@ -22,6 +23,7 @@ mod lock;
 mod publish;
 mod state;
 mod status;
+mod stores;
 mod subscribe;
 
 #[cfg(test)]
@@ -62,6 +64,9 @@ pub(super) enum Command {
     Unlock(lock::Unlock),
     /// Print the next id of a sequence: unique, and larger than every id before it.
     Id(id::Id),
+    /// List, connect and disconnect the stores that distributed primitives are kept in.
+    #[command(subcommand)]
+    Stores(stores::Command),
     /// Say whether a Belay runs and is ready, and where it listens.
     ///
     /// Exit code: 0 if it is ready, 1 if it runs but is not ready, 5 if none runs there.
@@ -122,6 +127,7 @@ impl Command {
             Command::Lock(lock) => &lock.common,
             Command::Unlock(unlock) => &unlock.common,
             Command::Id(id) => &id.common,
+            Command::Stores(command) => command.common(),
             Command::Status(status) => &status.common,
         }
     }
@@ -134,6 +140,7 @@ impl Command {
             Command::Lock(lock) => lock.run(console).await,
             Command::Unlock(unlock) => unlock.run(console).await,
             Command::Id(id) => id.run(console).await,
+            Command::Stores(command) => command.run(console).await,
             Command::Status(status) => status.run(console).await,
         }
     }

@@ -39,6 +39,11 @@ const LAYOTTO: Listener = Listener {
     host: "127.0.0.1",
     port: 34904,
 };
+const CONTROL: Listener = Listener {
+    name: "control",
+    host: "127.0.0.1",
+    port: 5679,
+};
 const ADMIN: Listener = Listener {
     name: "admin",
     host: "127.0.0.1",
@@ -63,6 +68,14 @@ impl Arguments {
             return Err(Error::new(codes::NOT_RUNNING, "its admin listener is not known").into());
         }
         self.of_data_dir(ADMIN)
+    }
+
+    /// Where the control API of its primitives is.
+    pub(super) fn control(&self, named: Option<&Target>) -> Result<Place, Failure> {
+        match named {
+            Some(target) => Ok(Place::named(target, "--control or BELAY_CONTROL_ADDRESS")),
+            None => self.of_data_dir(CONTROL),
+        }
     }
 
     /// What the running Belay says about itself, unless an address was named: that may be another one's.

@@ -3,29 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::admin::{self, ANSWER_TIMEOUT};
 use super::connection::Connection;
 use super::failure::{Call, root};
 use super::place::Target;
 use super::{Common, Console, Exit, Failure};
-
-/// Longest that each of the questions may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Largest answer of the admin listener that is read, bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Status {
@@ -133,10 +123,10 @@ impl Admin {
             #[serde(default)]
             waiting_for: Vec<Waiting>,
         }
-        let (_, version) = get(target, "/version").await?;
+        let (_, version) = admin::ask(target, "/version").await?;
         let version: Version = serde_json::from_slice(&version)?;
-        let (healthy, _) = get(target, "/health").await?;
-        let (ready, waiting) = get(target, "/ready").await?;
+        let (healthy, _) = admin::ask(target, "/health").await?;
+        let (ready, waiting) = admin::ask(target, "/ready").await?;
         Ok(Admin {
             version: version.version,
             healthy,
@@ -146,24 +136,6 @@ impl Admin {
                 .waiting_for,
         })
     }
-}
-
-/// Whether the answer is a good one, and its body.
-async fn get(target: &Target, path: &str) -> io::Result<(bool, Bytes)> {
-    let stream = TokioIo::new(target.dial().await?);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-        .await
-        .map_err(io::Error::other)?;
-    // It ends with the sender.
-    drop(base::task::spawn("admin connection", connection));
-    let request = hyper::Request::get(path)
-        .header(HOST, "belay")
-        .body(Empty::<Bytes>::new())
-        .expect("the paths are our own");
-    let response = sender.send_request(request).await.map_err(io::Error::other)?;
-    let good = response.status().is_success();
-    let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
-    Ok((good, body.map_err(io::Error::other)?.to_bytes()))
 }
 
 impl Found {
