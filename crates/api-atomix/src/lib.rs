@@ -26,6 +26,7 @@ mod sessions;
 mod streams;
 
 mod counter;
+mod list;
 mod value;
 
 mod convert;
@@ -41,5 +42,7 @@ pub mod names {
         "atomix.runtime.counter.v1.Counters",
         "atomix.runtime.value.v1.Value",
         "atomix.runtime.value.v1.Values",
+        "atomix.runtime.list.v1.List",
+        "atomix.runtime.list.v1.Lists",
     ];
 }

@@ -88,6 +88,8 @@ impl Service {
             counter::counters_server::CountersServer,
             value::value_server::ValueServer,
             value::values_server::ValuesServer,
+            list::list_server::ListServer,
+            list::lists_server::ListsServer,
         );
     }
 

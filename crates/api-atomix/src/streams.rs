@@ -52,6 +52,23 @@ pub(crate) fn watching<T: Send + 'static>(
     Response::new(Box::pin(found.chain(answers)))
 }
 
+/// The same, where one thing that happens may be told in several answers, or end the stream.
+pub(crate) fn following<T: Send + 'static>(
+    found: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    watch: Watch,
+    session: Session,
+    mut answers: impl FnMut(&Happened) -> Vec<Result<T, Status>> + Send + 'static,
+) -> Response<Answers<T>> {
+    let happened = until_closed(watch, session.closed);
+    let answers = happened.flat_map(move |happened| {
+        stream::iter(match happened {
+            Ok(happened) => answers(&happened),
+            Err(error) => vec![Err(status(&error))],
+        })
+    });
+    Response::new(Box::pin(found.chain(answers)))
+}
+
 pub(crate) fn watch(target: &Target) -> Result<Watch, Status> {
     let watch = target.engine.watch(&target.address);
     watch.map_err(|error| status(&error))

@@ -255,3 +255,12 @@ pub const PRIMITIVES_KNOWN_MAX: usize = 100_000;
 /// A primitive's name, and an entry's key, bytes.
 pub const PRIMITIVE_NAME_BYTES_MAX: usize = 1 << 10;
 pub const ENTRY_KEY_BYTES_MAX: usize = 4 << 10;
+/// Items of one list, and the chunks they are in; see the head of `list/chunks.rs` for what fits.
+pub const LIST_ITEMS_MAX: u32 = 1_000_000;
+pub const LIST_CHUNKS_MAX: usize = 8_000;
+/// One chunk of a list, bytes; every change of the list writes one or two.
+pub const LIST_CHUNK_BYTES: u64 = 32 << 10;
+/// Items of a list that are read at once, bytes. One chunk may be larger.
+pub const LIST_PAGE_BYTES: u64 = 1 << 20;
+/// The largest list whose clearing is told to watchers item by item, bytes. Those of a larger one begin anew.
+pub const LIST_CLEAR_TOLD_BYTES: u64 = 4 << 20;

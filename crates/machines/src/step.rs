@@ -79,6 +79,15 @@ pub enum Event {
     Primitive(primitive::Event),
 }
 
+impl Event {
+    /// What it holds beyond the rows that its step has written, bytes: a host bounds what it keeps for watchers.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Event::Primitive(event) => event.held_bytes(),
+        }
+    }
+}
+
 /// A question to a machine's rows as they are stored. It never waits for a command.
 #[derive(Clone, Debug)]
 pub enum Query {

@@ -142,6 +142,16 @@ impl Bench {
         self.rows.keys().filter(|key| key.table == table).count()
     }
 
+    pub(crate) fn row(&self, key: &Key) -> Option<Bytes> {
+        self.rows.get(key).cloned()
+    }
+
+    /// A row that no step has written.
+    pub(crate) fn put(&mut self, key: Key, row: Bytes) {
+        self.loaded.remove(&key);
+        self.rows.insert(key, row);
+    }
+
     /// A new owner: nobody who waited before waits now.
     #[allow(dead_code, reason = "for machines that make callers wait")]
     pub(crate) fn restart(&mut self) {

@@ -160,7 +160,7 @@ impl Partition {
                 Effect::Event(event) => applied.events.push(Told {
                     address: address.clone(),
                     index: at.index,
-                    bytes,
+                    bytes: bytes + event.held_bytes(),
                     event,
                 }),
             }

@@ -12,6 +12,7 @@ use crate::step::{self, Answer, At, Request};
 use crate::view::{Stop, View};
 
 pub mod counter;
+pub mod list;
 pub mod value;
 
 mod ttl;
@@ -145,12 +146,22 @@ macro_rules! machines {
 machines! {
     Counter = counter, 1;
     Value = value, 2;
+    List = list, 7;
 }
 
 impl Command {
     pub(crate) fn must_be_taken(&self) -> bool {
         match self {
-            Command::Counter(_) | Command::Value(_) => false,
+            Command::Counter(_) | Command::Value(_) | Command::List(_) => false,
+        }
+    }
+}
+
+impl Event {
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self {
+            Event::List(event) => event.held_bytes(),
+            Event::Counter(_) | Event::Value(_) => 0,
         }
     }
 }
@@ -159,7 +170,7 @@ impl Command {
 pub(crate) fn expire(view: &mut View<'_>, _at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
     match Type::of_number(expire.primitive) {
         Some(Type::Value) => value::expire(view, address, expire),
-        Some(Type::Counter) | None => Ok(()),
+        Some(Type::Counter | Type::List) | None => Ok(()),
     }
 }
 
