@@ -27,6 +27,7 @@ mod streams;
 
 mod counter;
 mod list;
+mod topic;
 mod value;
 
 mod convert;
@@ -44,5 +45,7 @@ pub mod names {
         "atomix.runtime.value.v1.Values",
         "atomix.runtime.list.v1.List",
         "atomix.runtime.list.v1.Lists",
+        "atomix.runtime.topic.v1.Topic",
+        "atomix.runtime.topic.v1.Topics",
     ];
 }

@@ -90,6 +90,8 @@ impl Service {
             value::values_server::ValuesServer,
             list::list_server::ListServer,
             list::lists_server::ListsServer,
+            topic::topic_server::TopicServer,
+            topic::topics_server::TopicsServer,
         );
     }
 

@@ -13,6 +13,7 @@ use crate::view::{Stop, View};
 
 pub mod counter;
 pub mod list;
+pub mod topic;
 pub mod value;
 
 mod ttl;
@@ -147,12 +148,13 @@ machines! {
     Counter = counter, 1;
     Value = value, 2;
     List = list, 7;
+    Topic = topic, 8;
 }
 
 impl Command {
     pub(crate) fn must_be_taken(&self) -> bool {
         match self {
-            Command::Counter(_) | Command::Value(_) | Command::List(_) => false,
+            Command::Counter(_) | Command::Value(_) | Command::List(_) | Command::Topic(_) => false,
         }
     }
 }
@@ -161,6 +163,7 @@ impl Event {
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
             Event::List(event) => event.held_bytes(),
+            Event::Topic(event) => event.held_bytes(),
             Event::Counter(_) | Event::Value(_) => 0,
         }
     }
@@ -170,7 +173,7 @@ impl Event {
 pub(crate) fn expire(view: &mut View<'_>, _at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
     match Type::of_number(expire.primitive) {
         Some(Type::Value) => value::expire(view, address, expire),
-        Some(Type::Counter | Type::List) | None => Ok(()),
+        Some(Type::Counter | Type::List | Type::Topic) | None => Ok(()),
     }
 }
 
