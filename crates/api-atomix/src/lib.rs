@@ -33,6 +33,9 @@ mod value;
 mod convert;
 mod error;
 
+#[cfg(test)]
+mod tests;
+
 pub use service::{Options, Service};
 
 /// Full names of the services of each listener.

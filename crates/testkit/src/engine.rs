@@ -1,0 +1,18 @@
+//! Hosts for tests of families, which know them by [`Engine`] only.
+
+use std::sync::Arc;
+
+use host::{Host, Options};
+use machines::Engine;
+use ports::kv::Kv;
+use tokio::runtime::Handle;
+
+use crate::Ownership;
+
+/// A host over that store, on the runtime of whoever calls. A second one over the same store takes it over: what a restart does.
+pub async fn engine(kv: Arc<dyn Kv>) -> Arc<dyn Engine> {
+    let ownership = Arc::new(Ownership::over(kv.clone()));
+    let here = [Handle::current()];
+    let host = Host::open(kv, ownership, Options::default(), &here).await;
+    Arc::new(host.expect("a store that a test has just made"))
+}
