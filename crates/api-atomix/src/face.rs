@@ -156,6 +156,10 @@ impl Face {
         match primitive {
             Type::Counter => Ok(Some(Place::Counter(target))),
             Type::Value => Ok(Some(Place::Value(target))),
+            other => {
+                let message = format!("{key} is a {}, which has no single value", other.name());
+                Err(Error::new(codes::UNIMPLEMENTED, message))
+            }
         }
     }
 

@@ -18,7 +18,7 @@ impl Opener for NoStores {
 }
 
 async fn service(clock: &ManualClock) -> Service {
-    let engine = testkit::engine(Arc::new(clock.clone())).await;
+    let engine = testkit::engine(Arc::new(testkit::Memory::new(Arc::new(clock.clone())))).await;
     let options = Options::new(engine, Arc::new(NoStores));
     Service::start(options).await.expect("a service")
 }
