@@ -264,3 +264,7 @@ pub const LIST_CHUNK_BYTES: u64 = 32 << 10;
 pub const LIST_PAGE_BYTES: u64 = 1 << 20;
 /// The largest list whose clearing is told to watchers item by item, bytes. Those of a larger one begin anew.
 pub const LIST_CLEAR_TOLD_BYTES: u64 = 4 << 20;
+/// Callers that wait for one lock.
+pub const LOCK_WAITERS_MAX: usize = 1_024;
+/// Candidates that wait in one election.
+pub const ELECTION_CANDIDATES_MAX: usize = 1_024;

@@ -46,8 +46,8 @@ impl Inbox {
         if let Some(code) = state.closed {
             return Err(Error::new(code, code.title));
         }
-        // What nobody waits for is told to machines in any case: it frees things.
-        if state.queue.len() >= limits::INBOX_COMMANDS_MAX && queued.caller.is_some() {
+        // What frees things is told to machines in any case: a lock would stay taken.
+        if state.queue.len() >= limits::INBOX_COMMANDS_MAX && !queued.command.frees() {
             let message = format!("{} commands wait for their partition already", state.queue.len());
             return Err(Error::new(codes::ENGINE_QUEUE_FULL, message));
         }

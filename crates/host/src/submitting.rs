@@ -21,10 +21,11 @@ pub(crate) fn submit(
 ) -> BoxFuture<'static, Result<Reply>> {
     let (waiting, answer) = Waiting::here();
     let number = gate.inbox.number();
-    let taker = command.must_be_taken().then(|| Taker {
+    let abandoned = command.abandoned(gate.request(number));
+    let taker = abandoned.map(|abandoned| Taker {
         gate: gate.clone(),
         address: address.clone(),
-        number,
+        abandoned,
     });
     let caller = Some(Caller { number, waiting });
     let queued = Queued {
@@ -47,7 +48,7 @@ struct Submitted {
 struct Taker {
     gate: Arc<Gate>,
     address: Address,
-    number: u64,
+    abandoned: Command,
 }
 
 impl Future for Submitted {
@@ -69,7 +70,7 @@ impl Drop for Submitted {
     fn drop(&mut self) {
         let Some(taker) = self.taker.take() else { return };
         let queued = Queued {
-            command: Command::Abandoned(taker.gate.request(taker.number)),
+            command: taker.abandoned,
             address: taker.address,
             caller: None,
         };

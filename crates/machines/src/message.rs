@@ -19,7 +19,7 @@ pub enum Body {
     Expire(Expire),
     /// A request has waited as long as it wanted to.
     #[prost(message, tag = "2")]
-    WaitOver(StoredRequest),
+    WaitOver(WaitOver),
     /// A session is over for good.
     #[prost(message, tag = "3")]
     SessionOver(StoredSession),
@@ -42,6 +42,15 @@ pub struct Expire {
     /// The version it had: a later write has a time to live of its own.
     #[prost(uint64, tag = "3")]
     pub version: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct WaitOver {
+    /// Which type of primitive: [`crate::primitive::Type::number`].
+    #[prost(uint32, tag = "1")]
+    pub primitive: u32,
+    #[prost(message, required, tag = "2")]
+    pub request: StoredRequest,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -105,7 +114,10 @@ mod tests {
 
     #[test]
     fn a_message_is_read_back_from_its_row() {
-        let message = Message::from(Body::WaitOver(StoredRequest { epoch: 3, number: 4 }));
+        let message = Message::from(Body::WaitOver(WaitOver {
+            primitive: 9,
+            request: StoredRequest { epoch: 3, number: 4 },
+        }));
         assert_eq!(Message::from_row(&message.to_row()).ok(), Some(message));
     }
 }

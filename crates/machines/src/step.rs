@@ -49,8 +49,11 @@ pub enum Command {
     Primitive(primitive::Command),
     /// A timer is due, or another machine has sent something.
     Message(Message),
-    /// Whoever sent that request does not wait for its answer any more, or did not get it.
-    Abandoned(Request),
+    /// Whoever sent that request does not wait for its answer any more, or did not get it. Made by [`Command::abandoned`].
+    Abandoned {
+        primitive: primitive::Type,
+        request: Request,
+    },
     /// A session will be over at that time, unless it is over already.
     SessionLost {
         session: Session,
@@ -59,9 +62,19 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether an answer that nobody takes must be taken back.
-    pub fn must_be_taken(&self) -> bool {
-        matches!(self, Command::Primitive(command) if command.must_be_taken())
+    /// What tells the machine that nobody has taken the answer to this command, sent as that request. `None`: it does not
+    /// matter.
+    pub fn abandoned(&self, request: Request) -> Option<Command> {
+        let Command::Primitive(command) = self else {
+            return None;
+        };
+        let primitive = command.must_be_taken()?;
+        Some(Command::Abandoned { primitive, request })
+    }
+
+    /// Whether it does nothing but free what somebody has held: it is taken also where there is no room for others.
+    pub fn frees(&self) -> bool {
+        matches!(self, Command::Abandoned { .. } | Command::SessionLost { .. })
     }
 }
 
@@ -102,7 +115,7 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
         Command::Message(message) => {
             match &message.body {
                 Some(Body::Expire(expire)) => primitive::expire(view, at, address, expire)?,
-                Some(Body::WaitOver(request)) => primitive::wait_over(view, at, address, (*request).into())?,
+                Some(Body::WaitOver(over)) => primitive::wait_over(view, at, address, over)?,
                 Some(Body::SessionOver(session)) => {
                     primitive::session_over(view, at, address, (*session).into())?;
                 }
@@ -111,12 +124,12 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
             }
             Ok(Answer::Now(Reply::Done))
         }
-        Command::Abandoned(request) => {
-            primitive::abandoned(view, at, address, *request)?;
+        Command::Abandoned { primitive, request } => {
+            primitive::abandoned(view, at, address, (*primitive, *request))?;
             Ok(Answer::Now(Reply::Done))
         }
         Command::SessionLost { session, over_at } => {
-            primitive::session_lost(view, address, *session, *over_at)?;
+            primitive::session_lost(view, at, address, (*session, *over_at))?;
             Ok(Answer::Now(Reply::Done))
         }
     }

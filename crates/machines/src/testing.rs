@@ -35,7 +35,6 @@ impl Rows for Bench {
 }
 
 /// What a command was answered with.
-#[allow(dead_code, reason = "for machines that make callers wait")]
 #[derive(Debug)]
 pub(crate) enum Got {
     Now(Reply),
@@ -137,6 +136,11 @@ impl Bench {
         timers.min()
     }
 
+    /// The number of the last request.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests
+    }
+
     /// Rows of one table that are there now.
     pub(crate) fn count(&self, table: Table) -> usize {
         self.rows.keys().filter(|key| key.table == table).count()
@@ -153,7 +157,6 @@ impl Bench {
     }
 
     /// A new owner: nobody who waited before waits now.
-    #[allow(dead_code, reason = "for machines that make callers wait")]
     pub(crate) fn restart(&mut self) {
         self.epoch += 1;
         self.loaded.clear();

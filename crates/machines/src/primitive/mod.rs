@@ -7,15 +7,18 @@ use base::{Result, Timestamp};
 use bytes::Bytes;
 
 use crate::key::{Address, Session};
-use crate::message::Expire;
+use crate::message::{Expire, WaitOver};
 use crate::step::{self, Answer, At, Request};
 use crate::view::{Stop, View};
 
 pub mod counter;
+pub mod election;
 pub mod list;
+pub mod lock;
 pub mod topic;
 pub mod value;
 
+mod session;
 mod ttl;
 mod version;
 
@@ -149,22 +152,24 @@ machines! {
     Value = value, 2;
     List = list, 7;
     Topic = topic, 8;
+    Lock = lock, 9;
+    LeaderElection = election, 10;
 }
 
 impl Command {
-    pub(crate) fn must_be_taken(&self) -> bool {
-        match self {
-            Command::Counter(_) | Command::Value(_) | Command::List(_) | Command::Topic(_) => false,
-        }
+    /// Whose answer must be taken back when nobody takes it.
+    pub(crate) fn must_be_taken(&self) -> Option<Type> {
+        matches!(self, Command::Lock(lock::Command::Lock { .. })).then_some(Type::Lock)
     }
 }
 
 impl Event {
+    /// Bytes that are in no row of its step.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
             Event::List(event) => event.held_bytes(),
             Event::Topic(event) => event.held_bytes(),
-            Event::Counter(_) | Event::Value(_) => 0,
+            _ => 0,
         }
     }
 }
@@ -173,42 +178,58 @@ impl Event {
 pub(crate) fn expire(view: &mut View<'_>, _at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
     match Type::of_number(expire.primitive) {
         Some(Type::Value) => value::expire(view, address, expire),
-        Some(Type::Counter | Type::List | Type::Topic) | None => Ok(()),
+        _ => Ok(()),
     }
 }
 
-pub(crate) fn wait_over(
-    _view: &mut View<'_>,
-    _at: At,
-    _address: &Address,
-    _request: Request,
-) -> Result<(), Stop> {
-    Ok(())
+/// A request has waited as long as it wanted to.
+pub(crate) fn wait_over(view: &mut View<'_>, at: At, address: &Address, over: &WaitOver) -> Result<(), Stop> {
+    match Type::of_number(over.primitive) {
+        Some(Type::Lock) => lock::wait_over(view, at, address, over.request.into()),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn abandoned(
-    _view: &mut View<'_>,
-    _at: At,
-    _address: &Address,
-    _request: Request,
+    view: &mut View<'_>,
+    at: At,
+    address: &Address,
+    (primitive, request): (Type, Request),
 ) -> Result<(), Stop> {
-    Ok(())
-}
-
-pub(crate) fn session_over(
-    _view: &mut View<'_>,
-    _at: At,
-    _address: &Address,
-    _session: Session,
-) -> Result<(), Stop> {
-    Ok(())
+    match primitive {
+        Type::Lock => lock::abandoned(view, at, address, request),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn session_lost(
-    _view: &mut View<'_>,
-    _address: &Address,
-    _session: Session,
-    _over_at: Timestamp,
+    view: &mut View<'_>,
+    at: At,
+    address: &Address,
+    (session, over_at): (Session, Timestamp),
 ) -> Result<(), Stop> {
-    Ok(())
+    session::lost(view, at, address, (session, over_at))
+}
+
+pub(crate) fn session_over(
+    view: &mut View<'_>,
+    at: At,
+    address: &Address,
+    session: Session,
+) -> Result<(), Stop> {
+    session::over(view, at, address, session)
+}
+
+/// What a session holds of a machine of that type.
+fn free(
+    view: &mut View<'_>,
+    at: At,
+    address: &Address,
+    (primitive, session): (Option<Type>, Session),
+) -> Result<(), Stop> {
+    match primitive {
+        Some(Type::Lock) => lock::session_over(view, at, address, session),
+        Some(Type::LeaderElection) => election::session_over(view, at, address, session),
+        _ => Ok(()),
+    }
 }
