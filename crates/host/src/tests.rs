@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
 use base::Timestamp;
-use base::time::ManualClock;
+use base::time::{Clock, ManualClock};
 use futures::StreamExt;
-use machines::primitive::{counter, value};
-use machines::{Call, Event, Question};
+use machines::primitive::{counter, lock, value};
+use machines::{Call, Event, Question, Session};
 use testkit::{Fault, Faulty, Memory};
 
 use super::*;
@@ -255,4 +255,112 @@ async fn a_closed_host_refuses_and_answers_what_it_had() {
     host.close();
     let refused = add(&host, "hits", 1).await.expect_err("it is closed");
     assert_eq!(refused.code(), codes::HOST_STOPPED);
+}
+
+const A: Session = Session(1);
+const B: Session = Session(2);
+const C: Session = Session(3);
+
+fn lock(host: &Host, session: Session) -> BoxFuture<'static, Result<lock::Reply>> {
+    let timeout = None;
+    Box::pin(lock::Command::Lock { session, timeout }.call(host, &address("lock")))
+}
+
+async fn unlock(host: &Host, session: Session) {
+    let unlock = lock::Command::Unlock { session };
+    unlock.call(host, &address("lock")).await.expect("it is held");
+}
+
+async fn lose(host: &Host, session: Session, over_at: Timestamp) {
+    let lost = Command::SessionLost { session, over_at };
+    host.submit(&address("lock"), lost).await.expect("noted");
+}
+
+/// Until everything that was sent before is done.
+async fn behind_all_others(host: &Host) {
+    lose(host, Session(0), Timestamp(0)).await;
+}
+
+async fn is_free(host: &Host) -> bool {
+    match lock::Query::Get.ask(host, &address("lock")).await {
+        Ok(_) => false,
+        Err(error) => error.code() == codes::ENTRY_NOT_FOUND,
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_that_goes_away_leaves_the_queue() {
+    let host = World::new().open().await;
+    lock(&host, A).await.expect("it was free");
+    let gone = lock(&host, B);
+    let next = lock(&host, C);
+    drop(gone);
+    unlock(&host, A).await;
+    next.await.expect("granted to the next who waits");
+    unlock(&host, C).await;
+    assert!(is_free(&host).await);
+}
+
+#[tokio::test]
+async fn a_grant_that_nobody_takes_is_given_back() {
+    let host = World::new().open().await;
+    lock(&host, A).await.expect("it was free");
+    let granted = lock(&host, B);
+    unlock(&host, A).await;
+    assert!(!is_free(&host).await, "it was granted");
+    drop(granted);
+    lock(&host, C).await.expect("given back and granted again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_at_its_time() {
+    let world = World::new();
+    let host = world.open().await;
+    lock(&host, A).await.expect("it was free");
+    let timeout = Some(Duration::from_secs(3));
+    let waiting = lock::Command::Lock { session: B, timeout };
+    let waiting = waiting.call(&host, &address("lock"));
+    behind_all_others(&host).await;
+    world.clock.advance(Duration::from_secs(3));
+    let error = waiting.await.expect_err("it stays with the first");
+    assert_eq!(error.code(), codes::LOCK_HELD);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_sessions_lock_goes_to_who_waits_for_it_when_it_is_over() {
+    let world = World::new();
+    let host = world.open().await;
+    lock(&host, A).await.expect("it was free");
+    let next = lock(&host, B);
+    lose(&host, A, world.clock.now().plus(Duration::from_secs(15))).await;
+    assert!(!is_free(&host).await);
+    world.clock.advance(Duration::from_secs(15));
+    next.await.expect("granted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_new_start_a_lock_stays_taken_for_the_grace_and_no_longer() {
+    let world = World::new();
+    let host = world.open().await;
+    lock(&host, A).await.expect("it was free");
+    let waiter_before = lock(&host, B);
+    behind_all_others(&host).await;
+    host.close();
+    waiter_before.await.expect_err("the host has stopped");
+    let host = world.open().await;
+    let waiter = lock(&host, C);
+    world
+        .clock
+        .advance(limits::SESSION_RESTART_GRACE - Duration::from_millis(1));
+    tokio::time::sleep(limits::TIMER_SLEEP_MAX * 2).await;
+    assert!(!is_free(&host).await);
+    let before = lock::Query::Get
+        .ask(&host, &address("lock"))
+        .await
+        .expect("a holder");
+    world.clock.advance(Duration::from_millis(1));
+    let granted = waiter.await.expect("granted when the grace is over");
+    assert_ne!(granted, before);
+    unlock(&host, C).await;
+    assert!(is_free(&host).await, "nobody of before the start is left");
 }

@@ -252,8 +252,11 @@ impl Partition {
             }
         };
         tracing::warn!(partition = self.gate.number, code = error.code().id, %error, "a batch was refused");
-        let failed = std::mem::take(&mut self.in_flight);
-        for InFlight { commit, applied } in failed.into_iter().skip(1) {
+        let mut failed = std::mem::take(&mut self.in_flight).into_iter();
+        if let Some(InFlight { applied, .. }) = failed.next() {
+            applied.refuse(&error);
+        }
+        for InFlight { commit, applied } in failed {
             if let Some(commit) = commit {
                 let outcome = commit.await;
                 if matches!(outcome, Ok(Outcome::Committed { .. })) {
