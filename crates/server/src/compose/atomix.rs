@@ -56,6 +56,7 @@ fn grpc(service: &Service, names: &[&'static str], mount: fn(&Service, &mut Rout
         }),
         descriptors: vec![wire::atomix::FILE_DESCRIPTOR_SET],
         services: names.to_vec(),
+        waiting: vec![],
         flow_control: Rules::default(),
     }
 }

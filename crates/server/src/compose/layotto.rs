@@ -29,6 +29,7 @@ pub(super) fn grpc(config: &Config, live: Arc<Live>, reconfigure: Arc<dyn Reconf
         }),
         descriptors: vec![wire::layotto::FILE_DESCRIPTOR_SET],
         services: SERVICES.to_vec(),
+        waiting: vec![],
         flow_control: Rules(config.limits.calls_per_second.clone().into_iter().collect()),
     }
 }

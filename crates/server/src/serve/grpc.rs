@@ -26,6 +26,8 @@ pub struct Grpc {
     pub descriptors: Vec<&'static [u8]>,
     /// Full names of the services in `routes`: reflection lists them, health knows them, all others are UNIMPLEMENTED.
     pub services: Vec<&'static str>,
+    /// Paths of unary methods that wait for as long as their callers want: they have no deadline of ours.
+    pub waiting: Vec<&'static str>,
     pub flow_control: Rules,
 }
 
@@ -56,7 +58,8 @@ impl Grpc {
         let mut services = self.services.clone();
         services.extend([HEALTH, REFLECTION, REFLECTION_ALPHA]);
         Ok(rpc::Layer::new(rpc::Settings {
-            methods: Methods::of(&descriptors, &services, &self.flow_control, metrics)?,
+            methods: Methods::of(&descriptors, &services, &self.flow_control, metrics)?
+                .waiting(&self.waiting)?,
             deadline: limits.request_deadline,
             drain,
             traces,

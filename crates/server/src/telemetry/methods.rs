@@ -45,10 +45,12 @@ pub struct Methods {
     unknown: Arc<Method>,
 }
 
-/// Whether a call is one request and one answer.
+/// Whether a call is one request and one answer, and how long the answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     Unary,
+    /// Unary, and waits for as long as its caller wants, as a lock does: it has no deadline of ours.
+    Waiting,
     Streaming,
 }
 
@@ -127,6 +129,22 @@ impl Methods {
                 self.services.insert(full_name.into());
             }
         }
+    }
+
+    /// The same, but for those unary methods, which wait.
+    pub fn waiting(mut self, paths: &[&str]) -> Result<Methods> {
+        for path in paths {
+            let method = self.by_path.get_mut(*path).and_then(Arc::get_mut);
+            let unary = method.filter(|method| method.shape == Shape::Unary);
+            let unknown = || {
+                Error::new(
+                    codes::INTERNAL,
+                    format!("{path} is no unary method that is served"),
+                )
+            };
+            unary.ok_or_else(unknown)?.shape = Shape::Waiting;
+        }
+        Ok(self)
     }
 
     pub fn find(&self, path: &str) -> Option<&Arc<Method>> {
@@ -223,7 +241,7 @@ impl Method {
                 ended: [const { OnceLock::new() }; CODES.len()],
                 seconds: calls.seconds.get_or_create_owned(&self.labels()),
                 in_flight: calls.in_flight.get_or_create_owned(&self.labels()),
-                layotto: (self.shape == Shape::Unary).then(|| LayottoCounts {
+                layotto: (self.shape != Shape::Streaming).then(|| LayottoCounts {
                     total: calls.layotto_total.get_or_create_owned(&path),
                     succeeded: calls.layotto_succeeded.get_or_create_owned(&path),
                     failed: calls.layotto_failed.get_or_create_owned(&path),
@@ -257,6 +275,16 @@ mod tests {
         assert_eq!(shape("/grpc.health.v1.Health/Check"), Some(Shape::Unary));
         assert_eq!(shape("/grpc.health.v1.Health/Watch"), Some(Shape::Streaming));
         assert_eq!(shape("/grpc.health.v1.Health/check"), None);
+    }
+
+    #[test]
+    fn unary_methods_may_wait_and_streams_do_anyway() {
+        const CHECK: &str = "/grpc.health.v1.Health/Check";
+        let waiting = health().waiting(&[CHECK]).expect("it is unary");
+        let shape = waiting.find(CHECK).map(|method| method.shape);
+        assert_eq!(shape, Some(Shape::Waiting));
+        assert!(health().waiting(&["/grpc.health.v1.Health/Watch"]).is_err());
+        assert!(health().waiting(&["/a.B/C"]).is_err());
     }
 
     #[test]

@@ -104,6 +104,7 @@ pub(super) fn app(strings: Arc<Strings>) -> Grpc {
         }),
         descriptors: vec![echo::descriptors()],
         services: vec![echo::NAME],
+        waiting: vec![],
         flow_control: Default::default(),
     }
 }

@@ -45,7 +45,7 @@ impl Answer {
     pub(super) fn draining() -> Answer {
         Answer {
             code: base::Kind::Unavailable.grpc(),
-            message: "belay is stopping, open the stream again".to_owned(),
+            message: "belay is stopping, call again".to_owned(),
         }
     }
 

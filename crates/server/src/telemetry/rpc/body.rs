@@ -28,18 +28,25 @@ pin_project! {
     }
 }
 
-/// Ends a stream that stays silent once the process drains.
+/// Ends a stream, or a call that waits, that stays silent once the process drains.
 ///
-/// A stream that waits for news would keep the drain waiting to its deadline, and its client from looking for another
+/// One that waits for news would keep the drain waiting to its deadline, and its client from looking for another
 /// server. A transfer that is under way always has its next frame at hand, so silence tells the two apart.
-struct Drain {
+pub(super) struct Drain {
     begun: Pin<Box<WaitForCancellationFutureOwned>>,
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Drain {
-    /// Polled only while the stream has nothing to send.
-    fn poll_silent(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+    pub(super) fn new(drain: &CancellationToken) -> Box<Drain> {
+        Box::new(Drain {
+            begun: Box::pin(drain.clone().cancelled_owned()),
+            silence: None,
+        })
+    }
+
+    /// Polled only while there is nothing to send.
+    pub(super) fn poll_silent(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         if self.silence.is_none() {
             task::ready!(self.begun.as_mut().poll(cx));
         }
@@ -75,13 +82,9 @@ impl Observed {
         context: Option<trace::Context>,
         drain: &CancellationToken,
     ) -> Observed {
-        let drain = Drain {
-            begun: Box::pin(drain.clone().cancelled_owned()),
-            silence: None,
-        };
         Observed {
             context,
-            drain: Some(Box::new(drain)),
+            drain: Some(Drain::new(drain)),
             ..Observed::unary(inner, call)
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::answer::{self, Answer};
-use super::body::Observed;
+use super::body::{Drain, Observed};
 use super::call::{self, Call};
 use crate::telemetry::Traces;
 use crate::telemetry::methods::{Methods, Shape};
@@ -87,7 +87,7 @@ where
         let (context, span) = call::context(request.headers(), settings.traces.as_ref(), method);
         let shape = method.shape;
         let call = Call::begin(method.clone(), span);
-        if shape == Shape::Unary && !method.admits(call.started() - self.layer.epoch) {
+        if shape != Shape::Streaming && !method.admits(call.started() - self.layer.epoch) {
             return Running::answered(call, Answer::limited(), settings);
         }
         let inner = catch_unwind(AssertUnwindSafe(|| match &context {
@@ -98,6 +98,7 @@ where
             Ok(inner) => Running {
                 step: Step::Inner { inner },
                 deadline: None,
+                drain: None,
                 call: Some(call),
                 context,
                 shape,
@@ -120,6 +121,8 @@ pin_project! {
         // Set when the handler first has to wait: most calls never touch a timer.
         #[pin]
         deadline: Option<Sleep>,
+        // The same, of calls that wait.
+        drain: Option<Box<Drain>>,
         call: Option<Call>,
         context: Option<trace::Context>,
         shape: Shape,
@@ -147,6 +150,7 @@ impl<F> Running<F> {
                 response: Some(answer.response()),
             },
             deadline: None,
+            drain: None,
             call: None,
             context: None,
             shape: Shape::Unary,
@@ -178,7 +182,7 @@ where
         }));
         match polled {
             Ok(Poll::Ready(Ok(response))) => Poll::Ready(Ok(self.observe(response))),
-            Ok(Poll::Pending) => self.poll_deadline(cx),
+            Ok(Poll::Pending) => self.poll_end(cx),
             Err(panic) => {
                 let answer = Answer::panicked();
                 if let Some(call) = self.as_mut().project().call.take() {
@@ -200,7 +204,7 @@ impl<F> Running<F> {
             return response.map(Observed::ended);
         }
         match this.shape {
-            Shape::Unary => response.map(|body| Observed::unary(body, call)),
+            Shape::Unary | Shape::Waiting => response.map(|body| Observed::unary(body, call)),
             Shape::Streaming => {
                 let context = this.context.take();
                 response.map(|body| Observed::streaming(body, call, context, &this.settings.drain))
@@ -208,23 +212,34 @@ impl<F> Running<F> {
         }
     }
 
-    fn poll_deadline(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Answered {
-        let mut this = self.as_mut().project();
-        if *this.shape == Shape::Streaming {
-            return Poll::Pending;
+    /// Whether the handler, which has nothing yet, is not waited for any longer.
+    fn poll_end(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Answered {
+        let answer = match self.shape {
+            Shape::Streaming => return Poll::Pending,
+            Shape::Waiting => task::ready!(self.as_mut().poll_drain(cx)),
+            Shape::Unary => task::ready!(self.as_mut().poll_deadline(cx)),
+        };
+        if let Some(call) = self.as_mut().project().call.take() {
+            call.end(answer.code);
         }
+        Poll::Ready(Ok(self.cut(answer)))
+    }
+
+    fn poll_drain(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Answer> {
+        let this = self.project();
+        let drain = this.drain.get_or_insert_with(|| Drain::new(&this.settings.drain));
+        drain.poll_silent(cx).map(|()| Answer::draining())
+    }
+
+    fn poll_deadline(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Answer> {
+        let mut this = self.project();
         if this.deadline.is_none() {
             let started = this.call.as_ref().map_or_else(Instant::now, Call::started);
             let at = tokio::time::Instant::from_std(started + this.settings.deadline);
             this.deadline.set(Some(tokio::time::sleep_until(at)));
         }
         let deadline = this.deadline.as_pin_mut().expect("set above");
-        task::ready!(deadline.poll(cx));
-        let answer = Answer::too_late();
-        if let Some(call) = this.call.take() {
-            call.end(answer.code);
-        }
-        Poll::Ready(Ok(self.cut(answer)))
+        deadline.poll(cx).map(|()| Answer::too_late())
     }
 
     /// Lets go of the handler and answers in its place.

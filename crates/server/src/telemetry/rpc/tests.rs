@@ -32,14 +32,20 @@ struct Harness {
 
 impl Harness {
     fn new() -> Harness {
-        Harness::with(Rules::default())
+        Harness::with(Rules::default(), &[])
     }
 
-    fn with(rules: Rules) -> Harness {
+    /// Its one unary method waits.
+    fn waiting() -> Harness {
+        Harness::with(Rules::default(), &[UNARY])
+    }
+
+    fn with(rules: Rules, waiting: &[&str]) -> Harness {
         let (metrics, drain) = (Metrics::new(), CancellationToken::new());
         let descriptors = [tonic_health::pb::FILE_DESCRIPTOR_SET];
         let layer = Layer::new(Settings {
             methods: Methods::of(&descriptors, &["grpc.health.v1.Health"], &rules, &metrics)
+                .and_then(|methods| methods.waiting(waiting))
                 .expect("described"),
             deadline: DEADLINE,
             drain: drain.clone(),
@@ -206,6 +212,37 @@ async fn a_unary_call_ends_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_has_no_deadline() {
+    let harness = Harness::waiting();
+    let late = |_| async {
+        tokio::time::sleep(DEADLINE * 10).await;
+        script([Step::Data, Step::Trailers(0)])
+    };
+    let answered = harness.call(request(UNARY), late).await;
+    assert_eq!(status(&trailers(answered).await), Some("0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_ends_when_the_process_drains() {
+    let harness = Harness::waiting();
+    let call = harness.call(request(UNARY), |_| std::future::pending());
+    let drain = async {
+        tokio::task::yield_now().await;
+        harness.drain.cancel();
+    };
+    let begun = tokio::time::Instant::now();
+    let (answered, ()) = tokio::join!(call, drain);
+    assert_eq!(status(answered.headers()), Some("14"));
+    assert_eq!(
+        begun.elapsed().as_millis(),
+        limits::DRAIN_STREAM_SILENCE.as_millis()
+    );
+    harness.counted(
+        r#"grpc_requests_total{service="grpc.health.v1.Health",method="Check",code="UNAVAILABLE"} 1"#,
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_has_no_deadline() {
     let harness = Harness::new();
     let late = |_| async {
@@ -286,7 +323,7 @@ async fn unknown_methods_are_answered_here_and_make_no_series() {
 #[tokio::test]
 async fn a_call_over_its_rate_is_refused_in_layottos_words() {
     let rules = Rules(BTreeMap::from([(UNARY.to_owned(), 5)]));
-    let harness = Harness::with(rules);
+    let harness = Harness::with(rules, &[]);
     let mut refused = 0;
     for _ in 0..10 {
         let answered = harness
