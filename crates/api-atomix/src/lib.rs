@@ -28,6 +28,8 @@ mod streams;
 mod counter;
 mod list;
 mod topic;
+mod election;
+mod lock;
 mod value;
 
 mod convert;
@@ -44,6 +46,10 @@ pub mod names {
     pub const PRIMITIVES: &[&str] = &[
         "atomix.runtime.counter.v1.Counter",
         "atomix.runtime.counter.v1.Counters",
+        "atomix.runtime.election.v1.LeaderElection",
+        "atomix.runtime.election.v1.LeaderElections",
+        "atomix.runtime.lock.v1.Lock",
+        "atomix.runtime.lock.v1.Locks",
         "atomix.runtime.value.v1.Value",
         "atomix.runtime.value.v1.Values",
         "atomix.runtime.list.v1.List",
@@ -51,4 +57,6 @@ pub mod names {
         "atomix.runtime.topic.v1.Topic",
         "atomix.runtime.topic.v1.Topics",
     ];
+    /// Unary calls that wait for as long as their caller wants.
+    pub const WAITING: &[&str] = &["/atomix.runtime.lock.v1.Lock/Lock"];
 }

@@ -86,6 +86,10 @@ impl Service {
         add!(
             counter::counter_server::CounterServer,
             counter::counters_server::CountersServer,
+            election::leader_election_server::LeaderElectionServer,
+            election::leader_elections_server::LeaderElectionsServer,
+            lock::lock_server::LockServer,
+            lock::locks_server::LocksServer,
             value::value_server::ValueServer,
             value::values_server::ValuesServer,
             list::list_server::ListServer,
@@ -125,6 +129,17 @@ impl Service {
         let target = self.find(id, primitive).await?;
         let session = self.sessions.enter(peer(extensions)?, &target);
         Ok((target, session))
+    }
+
+    /// Calls a primitive in the name of the caller's session, which holds what it gets.
+    pub(crate) async fn hold<C: Call>(
+        &self,
+        extensions: &Extensions,
+        target: &Target,
+        command: impl FnOnce(machines::Session) -> C,
+    ) -> Result<C::Reply, Status> {
+        let reply = self.sessions.call(peer(extensions)?, target, command).await;
+        reply.map_err(|error| error::status(&error))
     }
 }
 

@@ -7,12 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Peer, Timestamp, task};
-use machines::{Address, Command};
+use base::{Kind, Peer, Result, Timestamp, limits, task};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use machines::{Address, Call, Command};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::Target;
+
+#[cfg(test)]
+mod tests;
 
 #[derive(Clone)]
 pub(crate) struct Sessions(Arc<Shared>);
@@ -47,16 +52,38 @@ impl Sessions {
 
     pub(crate) fn enter(&self, peer: &Peer, target: &Target) -> Session {
         let mut connections = self.0.connections.lock();
+        let closed = self.open(&mut connections, peer, target).closed.clone();
+        Session { closed }
+    }
+
+    fn open<'a>(
+        &self,
+        connections: &'a mut HashMap<u128, Connection>,
+        peer: &Peer,
+        target: &Target,
+    ) -> &'a mut Open {
         let connection = connections.entry(peer.id).or_insert_with(|| {
             self.follow(peer.clone());
             Connection::new()
         });
-        let open = connection.entry(target.address.clone()).or_insert_with(|| Open {
+        connection.entry(target.address.clone()).or_insert_with(|| Open {
             target: target.clone(),
             closed: CancellationToken::new(),
-        });
-        let closed = open.closed.clone();
-        Session { closed }
+        })
+    }
+
+    /// Calls a machine in the session's name. The command is queued under the lock that the session's end takes too: what a
+    /// session gets is never queued behind its end, where nobody would free it.
+    pub(crate) fn call<C: Call>(
+        &self,
+        peer: &Peer,
+        target: &Target,
+        command: impl FnOnce(machines::Session) -> C,
+    ) -> BoxFuture<'static, Result<C::Reply>> {
+        let mut connections = self.0.connections.lock();
+        self.open(&mut connections, peer, target);
+        let command = command(machines::Session(peer.id));
+        command.call(&*target.engine, &target.address).boxed()
     }
 
     /// The client closes a primitive: at once, for it says so itself.
@@ -68,7 +95,8 @@ impl Sessions {
         };
         if let Some(open) = open {
             let now = open.target.engine.now();
-            open.end(peer, now).await;
+            // A task of its own: a client that does not wait for the answer has closed it all the same.
+            drop(task::spawn("session", open.end(peer.id, now)).await);
         }
     }
 
@@ -77,22 +105,35 @@ impl Sessions {
         drop(task::spawn("session", async move {
             peer.gone().await;
             let connection = sessions.0.connections.lock().remove(&peer.id);
-            for open in connection.into_iter().flat_map(HashMap::into_values) {
+            let ends = connection.into_iter().flat_map(HashMap::into_values).map(|open| {
                 let over_at = open.target.engine.now().plus(sessions.0.grace);
-                open.end(&peer, over_at).await;
-            }
+                open.end(peer.id, over_at)
+            });
+            stream::iter(ends)
+                .buffer_unordered(limits::SESSION_ENDS_IN_FLIGHT_MAX)
+                .for_each(|()| futures::future::ready(()))
+                .await;
         }));
     }
 }
 
 impl Open {
-    async fn end(self, peer: &Peer, over_at: Timestamp) {
+    async fn end(self, peer: u128, over_at: Timestamp) {
         self.closed.cancel();
-        let session = machines::Session(peer.id);
-        let lost = Command::SessionLost { session, over_at };
-        if let Err(error) = self.target.engine.submit(&self.target.address, lost).await {
-            // A stopped host calls all sessions lost at its next start.
+        let session = machines::Session(peer);
+        let mut pause = limits::SESSION_END_PAUSE_MIN;
+        for _ in 0..limits::SESSION_END_ATTEMPTS_MAX {
+            let lost = Command::SessionLost { session, over_at };
+            let Err(error) = self.target.engine.submit(&self.target.address, lost).await else {
+                return;
+            };
             tracing::warn!(code = error.code().id, %error, "the end of a session could not be noted");
+            // A stopped host calls all sessions lost at its next start. While the store refuses, nobody else frees what is held.
+            if error.kind() != Kind::ResourceExhausted {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(limits::SESSION_END_PAUSE_MAX);
         }
     }
 }

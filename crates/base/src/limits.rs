@@ -268,3 +268,8 @@ pub const LIST_CLEAR_TOLD_BYTES: u64 = 4 << 20;
 pub const LOCK_WAITERS_MAX: usize = 1_024;
 /// Candidates that wait in one election.
 pub const ELECTION_CANDIDATES_MAX: usize = 1_024;
+/// How often the end of a session is told to a store that refuses, pauses between, and how many ends at once.
+pub const SESSION_END_ATTEMPTS_MAX: usize = 100;
+pub const SESSION_END_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub const SESSION_END_PAUSE_MAX: Duration = Duration::from_secs(10);
+pub const SESSION_ENDS_IN_FLIGHT_MAX: usize = 64;

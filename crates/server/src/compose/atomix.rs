@@ -39,7 +39,10 @@ pub(super) async fn start(config: Config, hosts: Hosts) -> Result<Service> {
 }
 
 pub(super) fn primitives(service: &Service) -> Grpc {
-    grpc(service, names::PRIMITIVES, Service::mount_primitives)
+    Grpc {
+        waiting: names::WAITING.to_vec(),
+        ..grpc(service, names::PRIMITIVES, Service::mount_primitives)
+    }
 }
 
 pub(super) fn control(service: &Service) -> Grpc {
