@@ -273,3 +273,13 @@ pub const SESSION_END_ATTEMPTS_MAX: usize = 100;
 pub const SESSION_END_PAUSE_MIN: Duration = Duration::from_millis(100);
 pub const SESSION_END_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub const SESSION_ENDS_IN_FLIGHT_MAX: usize = 64;
+/// How long rows of a cleared collection stay, so that those who watch it can be told of each; how many are removed in one
+/// step then, and the pause between two steps.
+pub const COLLECTION_SWEEP_PAUSE: Duration = Duration::from_secs(60);
+pub const COLLECTION_SWEEP_ROWS: usize = 500;
+pub const COLLECTION_SWEEP_STEP_PAUSE: Duration = Duration::from_millis(50);
+/// Entries that a listing reads at once, and how long it stands on one snapshot before it goes on with a new one.
+pub const LISTING_ROWS: usize = 256;
+pub const LISTING_SNAPSHOT_MAX: Duration = Duration::from_secs(10);
+/// All values of one key of a multimap, bytes: they are one row.
+pub const MULTIMAP_VALUES_BYTES_MAX: usize = 1 << 20;

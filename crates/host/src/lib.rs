@@ -21,11 +21,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Error, Result, Timestamp, codes, limits};
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use machines::engine::{PartPage, PartScan, Snapshot, Watch};
 use machines::{Address, Command, Engine, Query, Reply, Request};
-use ports::kv::{Kv, Reads, Scan};
+use ports::kv::{Kv, Reads};
 use ports::ownership::{Claim, Owner, Ownership};
 use tokio::runtime::Handle;
 
@@ -203,23 +202,6 @@ impl Snapshot for View {
     }
 
     async fn scan(&self, scan: PartScan) -> Result<PartPage> {
-        let prefix = keys::part(self.partition, &self.address, scan.part, &scan.prefix);
-        let mut range = Scan::prefix(prefix.keyspace, prefix.bytes.clone()).limit(scan.limit);
-        let end = |suffix: &Bytes| keys::part(self.partition, &self.address, scan.part, suffix).bytes;
-        if scan.descending {
-            range = range.descending();
-            if let Some(before) = &scan.after {
-                range.end = Some(end(before));
-            }
-        } else if let Some(after) = &scan.after {
-            range = range.after(&end(after));
-        }
-        let page = self.reads.scan(range).await?;
-        let skip = prefix.bytes.len() - scan.prefix.len();
-        let row = |(key, entry): (Bytes, ports::kv::Entry)| (key.slice(skip..), entry.value);
-        Ok(PartPage {
-            rows: page.rows.into_iter().map(row).collect(),
-            more: page.more,
-        })
+        reading::scan(&*self.reads, (self.partition, &self.address), &scan).await
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use base::{Error, Result, Timestamp, codes, limits};
 use bytes::Bytes;
+use machines::engine::{PartPage, PartScan};
 use machines::{Address, Found, Key, Query, Reply, Rows, Stop, View};
-use ports::kv::Reads;
+use ports::kv::{Reads, Scan};
 
 use crate::keys;
 
@@ -20,6 +21,34 @@ impl Rows for Loaded {
             None => Found::NotLoaded,
         }
     }
+
+    /// Queries read rows by name; who lists them scans a snapshot.
+    fn range(&self, _scan: &PartScan) -> Option<PartPage> {
+        None
+    }
+}
+
+/// Rows of a part.
+pub(crate) async fn scan(reads: &dyn Reads, place: (u16, &Address), scan: &PartScan) -> Result<PartPage> {
+    let (partition, address) = place;
+    let prefix = keys::part(partition, address, scan.part, &scan.prefix);
+    let mut range = Scan::prefix(prefix.keyspace, prefix.bytes.clone()).limit(scan.limit);
+    let end = |suffix: &Bytes| keys::part(partition, address, scan.part, suffix).bytes;
+    if scan.descending {
+        range = range.descending();
+        if let Some(before) = &scan.after {
+            range.end = Some(end(before));
+        }
+    } else if let Some(after) = &scan.after {
+        range = range.after(&end(after));
+    }
+    let page = reads.scan(range).await?;
+    let skip = prefix.bytes.len() - scan.prefix.len();
+    let row = |(key, entry): (Bytes, ports::kv::Entry)| (key.slice(skip..), entry.value);
+    Ok(PartPage {
+        rows: page.rows.into_iter().map(row).collect(),
+        more: page.more,
+    })
 }
 
 /// Loads what the query asks for, so many times. `None`: it wants to know still more, and should do so on one snapshot.
@@ -37,6 +66,7 @@ pub(crate) async fn read(
             Ok(reply) => return Ok(Some(reply)),
             Err(Stop::Refused(error)) => return Err(error),
             Err(Stop::Missing(_)) if load == loads => {}
+            Err(Stop::MissingRange(_)) => return Err(endless()),
             Err(Stop::Missing(missing)) => {
                 let stored: Vec<_> = missing.iter().map(|key| keys::row(partition, key)).collect();
                 let rows = reads.get_many(&stored).await?;

@@ -2,12 +2,15 @@ use std::collections::BTreeSet;
 
 use base::Timestamp;
 use base::time::{Clock, ManualClock};
+use bytes::Bytes;
 use futures::StreamExt;
 use machines::primitive::{counter, lock, value};
 use machines::{Call, Event, Question, Session};
 use testkit::{Fault, Faulty, Memory};
 
 use super::*;
+
+mod collections;
 
 struct World {
     kv: Arc<Faulty>,

@@ -49,7 +49,7 @@ pub trait Snapshot: Send + Sync {
 }
 
 /// Which rows of a part: behind (or, descending, before) a suffix, at most so many.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartScan {
     pub part: u8,
     /// All rows of the part whose suffix begins with this.

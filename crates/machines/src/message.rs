@@ -6,7 +6,7 @@ use crate::step::Request;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
-    #[prost(oneof = "Body", tags = "1, 2, 3")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
     pub body: Option<Body>,
 }
 
@@ -23,6 +23,9 @@ pub enum Body {
     /// A session is over for good.
     #[prost(message, tag = "3")]
     SessionOver(StoredSession),
+    /// What was cleared from a collection can be removed.
+    #[prost(message, tag = "4")]
+    Sweep(Sweep),
 }
 
 impl From<Body> for Message {
@@ -42,6 +45,19 @@ pub struct Expire {
     /// The version it had: a later write has a time to live of its own.
     #[prost(uint64, tag = "3")]
     pub version: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Sweep {
+    /// Which type of primitive: [`crate::primitive::Type::number`].
+    #[prost(uint32, tag = "1")]
+    pub primitive: u32,
+    /// Whose rows.
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    /// Rows up to this suffix are removed already.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub after: bytes::Bytes,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

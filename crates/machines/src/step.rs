@@ -119,6 +119,7 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
                 Some(Body::SessionOver(session)) => {
                     primitive::session_over(view, at, address, (*session).into())?;
                 }
+                Some(Body::Sweep(sweep)) => primitive::sweep(view, at, address, sweep)?,
                 // Of a later Belay, or damaged: nobody here can do it.
                 None => {}
             }

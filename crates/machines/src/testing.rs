@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::{Error, Timestamp};
 use bytes::Bytes;
 
+use crate::engine::{PartPage, PartScan};
 use crate::key::{Address, Key, Table};
 use crate::message::Message;
 use crate::row::Stored;
@@ -18,6 +19,8 @@ pub(crate) struct Bench {
     rows: BTreeMap<Key, Bytes>,
     /// Rows that a step has asked for; all others are "not loaded", so that every machine is tried with missing rows.
     loaded: std::collections::BTreeSet<Key>,
+    /// The range that a step has asked for last.
+    scanned: Option<PartScan>,
     index: u64,
     requests: u64,
     pub(crate) epoch: u64,
@@ -31,6 +34,10 @@ impl Rows for Bench {
             return Found::NotLoaded;
         }
         self.rows.get(key).cloned().map_or(Found::Absent, Found::Row)
+    }
+
+    fn range(&self, scan: &PartScan) -> Option<PartPage> {
+        (self.scanned.as_ref() == Some(scan)).then(|| self.scan(scan))
     }
 }
 
@@ -49,6 +56,7 @@ impl Bench {
             now: Timestamp(1_000),
             rows: BTreeMap::new(),
             loaded: std::collections::BTreeSet::new(),
+            scanned: None,
             index: 0,
             requests: 0,
             epoch: 1,
@@ -83,10 +91,28 @@ impl Bench {
                     };
                 }
                 Err(Stop::Missing(keys)) => self.loaded.extend(keys),
+                Err(Stop::MissingRange(scan)) => self.scanned = Some(scan),
                 Err(Stop::Refused(error)) => return Got::Refused(error),
             }
         }
         panic!("a step asked for rows eight times: {command:?}");
+    }
+
+    /// Rows of a part, as a host finds them.
+    pub(crate) fn scan(&self, scan: &PartScan) -> PartPage {
+        assert!(!scan.descending, "only snapshots are read backwards");
+        let prefix = Key::part(&self.address, scan.part, &scan.prefix);
+        let rows = self.rows.range(prefix.clone()..);
+        let rows =
+            rows.take_while(|(key, _)| key.table == prefix.table && key.bytes.starts_with(&prefix.bytes));
+        let suffix = |key: &Key| Bytes::copy_from_slice(Key::suffix(&self.address, &key.bytes));
+        let rows = rows.map(|(key, row)| (suffix(key), row.clone()));
+        let mut rows: Vec<_> = rows
+            .filter(|(suffix, _)| scan.after.as_ref().is_none_or(|after| suffix > after))
+            .collect();
+        let more = rows.len() > scan.limit;
+        rows.truncate(scan.limit);
+        PartPage { rows, more }
     }
 
     fn keep(&mut self, stepped: crate::view::Stepped) {
@@ -112,6 +138,7 @@ impl Bench {
             match step::read(&view, self.now, &self.address, &query) {
                 Ok(reply) => return Ok(reply),
                 Err(Stop::Missing(keys)) => self.loaded.extend(keys),
+                Err(Stop::MissingRange(scan)) => self.scanned = Some(scan),
                 Err(Stop::Refused(error)) => return Err(error),
             }
         }
@@ -139,6 +166,11 @@ impl Bench {
     /// The number of the last request.
     pub(crate) fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// Of the next step that changes something.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.index + 1
     }
 
     /// Rows of one table that are there now.

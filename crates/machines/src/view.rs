@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::{Error, Result, Timestamp};
 use bytes::Bytes;
 
+use crate::engine::{PartPage, PartScan};
 use crate::key::{Address, Key, Table};
 use crate::message::Message;
 use crate::row::Stored;
@@ -13,6 +14,9 @@ use crate::step::{Event, Reply, Request};
 /// Rows that the host has in memory.
 pub trait Rows: Send + Sync {
     fn get(&self, key: &Key) -> Found;
+
+    /// Rows of the machine that takes the step; `None`: not loaded.
+    fn range(&self, scan: &PartScan) -> Option<PartPage>;
 }
 
 /// What is known of a row.
@@ -28,6 +32,8 @@ pub enum Found {
 pub enum Stop {
     /// Load these rows and apply the command again.
     Missing(Vec<Key>),
+    /// Load these rows of the machine, and apply the command again.
+    MissingRange(PartScan),
     /// The command is answered with this error.
     Refused(Error),
 }
@@ -97,6 +103,13 @@ impl<'a> View<'a> {
         } else {
             Err(Stop::Missing(missing))
         }
+    }
+
+    /// Rows of a part, in order, as they were before this step. Rows that no commit has stored so far may be missing: this is
+    /// for what has been left alone for long.
+    pub fn range(&self, scan: &PartScan) -> Result<PartPage, Stop> {
+        let page = self.rows.range(scan);
+        page.ok_or_else(|| Stop::MissingRange(scan.clone()))
     }
 
     pub fn load<T: Stored>(&self, key: &Key) -> Result<Option<T>, Stop> {

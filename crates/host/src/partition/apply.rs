@@ -6,15 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use base::answers::Reply as Waiting;
 use base::{Error, Result, codes, limits};
 use bytes::Bytes;
+use machines::engine::PartScan;
 use machines::{
-    Address, Answer, At, Command, Effect, Key, Reply, Request, Session, Stepped, Stop, Table, View,
+    Address, Answer, At, Command, Effect, Found, Key, Reply, Request, Rows, Session, Stepped, Stop, Table,
+    View,
 };
 use ports::kv::{Batch, Keyspace, Scan, Write};
 
 use super::timers::Due;
 use super::{Partition, Told, again};
 use crate::inbox::{Caller, Queued};
-use crate::keys;
+use crate::{keys, reading};
 
 /// What is to be told once a batch is durable.
 #[derive(Default)]
@@ -57,6 +59,9 @@ impl Partition {
     pub(super) async fn apply(&mut self, mut commands: VecDeque<Queued>) -> Result<(Batch, Applied)> {
         let (mut changes, mut applied) = (Changes::default(), Applied::default());
         for _ in 0..limits::PARTITION_BATCH_TIMERS {
+            if changes.is_full() {
+                break;
+            }
             let Some(due) = self.timers.take_due(self.kv.now()) else {
                 break;
             };
@@ -110,6 +115,7 @@ impl Partition {
             index: self.meta.index + 1,
             request: self.gate.request(number),
         };
+        self.rows.drop_range();
         for _ in 0..limits::STEP_LOADS_MAX {
             let mut view = View::new(&self.rows);
             let step = catch_unwind(AssertUnwindSafe(|| {
@@ -125,6 +131,7 @@ impl Partition {
                     return Ok(Ok(answer));
                 }
                 Ok(Err(Stop::Missing(missing))) => self.load(missing).await?,
+                Ok(Err(Stop::MissingRange(scan))) => self.load_range(address, scan).await?,
                 Ok(Err(Stop::Refused(error))) => return Ok(Err(error)),
                 Err(_) => {
                     return Ok(Err(Error::new(
@@ -185,6 +192,21 @@ impl Partition {
         for (key, entry) in missing.into_iter().zip(rows) {
             self.rows.put(key, entry.map(|entry| entry.value));
         }
+        Ok(())
+    }
+
+    /// What is stored, covered by what is known here: commits may be on their way.
+    async fn load_range(&mut self, address: &Address, scan: PartScan) -> Result<()> {
+        let mut page = reading::scan(&*self.kv, (self.gate.number, address), &scan).await?;
+        page.rows.retain_mut(|(suffix, row)| {
+            match self.rows.get(&Key::part(address, scan.part, suffix)) {
+                Found::Row(newer) => *row = newer,
+                Found::Absent => return false,
+                Found::NotLoaded => {}
+            }
+            true
+        });
+        self.rows.put_range(scan, page);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use machines::engine::{PartPage, PartScan};
 use machines::{Found, Key, Rows};
 
 /// What one entry costs beyond its bytes.
@@ -15,6 +16,8 @@ pub(super) struct Cache {
     young: HashMap<Key, Option<Bytes>>,
     old: HashMap<Key, Option<Bytes>>,
     young_bytes: usize,
+    /// What the current step has asked for.
+    range: Option<(PartScan, PartPage)>,
     bytes_max: usize,
 }
 
@@ -24,6 +27,7 @@ impl Cache {
             young: HashMap::new(),
             old: HashMap::new(),
             young_bytes: 0,
+            range: None,
             bytes_max,
         }
     }
@@ -37,6 +41,15 @@ impl Cache {
         if let Some(before) = self.young.insert(key, row) {
             self.young_bytes -= ENTRY_BYTES + key_bytes + before.as_ref().map_or(0, Bytes::len);
         }
+    }
+
+    /// For the step that has asked for it; the next one may find other rows.
+    pub(super) fn put_range(&mut self, scan: PartScan, page: PartPage) {
+        self.range = Some((scan, page));
+    }
+
+    pub(super) fn drop_range(&mut self) {
+        self.range = None;
     }
 
     /// Whether commits should be waited for, so that it can be settled.
@@ -66,6 +79,11 @@ impl Rows for Cache {
             Some(None) => Found::Absent,
             None => Found::NotLoaded,
         }
+    }
+
+    fn range(&self, scan: &PartScan) -> Option<PartPage> {
+        let (loaded, page) = self.range.as_ref()?;
+        (loaded == scan).then(|| page.clone())
     }
 }
 

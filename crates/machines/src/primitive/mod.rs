@@ -7,14 +7,19 @@ use base::{Result, Timestamp};
 use bytes::Bytes;
 
 use crate::key::{Address, Session};
-use crate::message::{Expire, WaitOver};
+use crate::message::{Expire, Sweep, WaitOver};
 use crate::step::{self, Answer, At, Request};
 use crate::view::{Stop, View};
 
+pub mod collection;
 pub mod counter;
+pub mod countermap;
 pub mod election;
 pub mod list;
 pub mod lock;
+pub mod map;
+pub mod multimap;
+pub mod set;
 pub mod topic;
 pub mod value;
 
@@ -150,6 +155,10 @@ macro_rules! machines {
 machines! {
     Counter = counter, 1;
     Value = value, 2;
+    Map = map, 3;
+    Set = set, 4;
+    CounterMap = countermap, 5;
+    MultiMap = multimap, 6;
     List = list, 7;
     Topic = topic, 8;
     Lock = lock, 9;
@@ -175,11 +184,18 @@ impl Event {
 }
 
 /// A time to live is over.
-pub(crate) fn expire(view: &mut View<'_>, _at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
+pub(crate) fn expire(view: &mut View<'_>, at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
     match Type::of_number(expire.primitive) {
         Some(Type::Value) => value::expire(view, address, expire),
+        Some(Type::Map) => map::expire(view, at, address, expire),
+        Some(Type::Set) => set::expire(view, at, address, expire),
         _ => Ok(()),
     }
+}
+
+/// What was cleared from a collection can be removed.
+pub(crate) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Sweep) -> Result<(), Stop> {
+    collection::sweep(view, at, address, sweep)
 }
 
 /// A request has waited as long as it wanted to.
