@@ -20,6 +20,11 @@ pub(crate) fn ttl(ttl: Option<prost_types::Duration>) -> Result<Option<Duration>
     Ok(Some(ttl))
 }
 
+/// A size, in the bits that the wire has for it.
+pub(crate) fn count(size: u64) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

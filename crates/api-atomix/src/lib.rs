@@ -11,6 +11,7 @@
 //! | `control` | `Connect`, `Configure`, `Disconnect`, `Program`, under both names of the service |
 //! | `sessions` | what a connection holds, until it has gone |
 //! | `opening`, `streams` | what all types have: creating, closing, events |
+//! | `collections` | streams of types that have entries |
 //! | `counter` ... | a file per type of primitive |
 //! | `face` | primitives as key-value state, for other families |
 //! | `error` | every status that this family answers with |
@@ -18,6 +19,7 @@
 pub mod face;
 pub mod stores;
 
+mod collections;
 mod control;
 mod opening;
 mod primitives;
@@ -30,6 +32,10 @@ mod list;
 mod topic;
 mod election;
 mod lock;
+mod countermap;
+mod map;
+mod multimap;
+mod set;
 mod value;
 
 mod convert;
@@ -50,6 +56,14 @@ pub mod names {
         "atomix.runtime.election.v1.LeaderElections",
         "atomix.runtime.lock.v1.Lock",
         "atomix.runtime.lock.v1.Locks",
+        "atomix.runtime.countermap.v1.CounterMap",
+        "atomix.runtime.countermap.v1.CounterMaps",
+        "atomix.runtime.map.v1.Map",
+        "atomix.runtime.map.v1.Maps",
+        "atomix.runtime.multimap.v1.MultiMap",
+        "atomix.runtime.multimap.v1.MultiMaps",
+        "atomix.runtime.set.v1.Set",
+        "atomix.runtime.set.v1.Sets",
         "atomix.runtime.value.v1.Value",
         "atomix.runtime.value.v1.Values",
         "atomix.runtime.list.v1.List",

@@ -75,7 +75,7 @@ pub(crate) fn watch(target: &Target) -> Result<Watch, Status> {
 }
 
 /// Ends when the primitive is closed on this connection, after what was there by then.
-fn until_closed(
+pub(crate) fn until_closed(
     watch: Watch,
     closed: CancellationToken,
 ) -> impl Stream<Item = Result<Happened, Error>> + Send {
