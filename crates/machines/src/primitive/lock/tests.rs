@@ -387,6 +387,17 @@ impl Model {
         self.tidy();
     }
 
+    fn lose(&mut self, session: u128, now: u64, over_at: u64) {
+        if over_at <= now {
+            self.over(session);
+        } else if self.holds(session) {
+            let known = self.ends.iter().find(|(found, _)| *found == session);
+            let earliest = known.map_or(over_at, |(_, at)| over_at.min(*at));
+            self.ends.retain(|(found, _)| *found != session);
+            self.ends.push((session, earliest));
+        }
+    }
+
     fn over(&mut self, session: u128) {
         self.drop_waiters(|waiter, _| waiter == session);
         if self.holder.is_some_and(|(holder, _)| holder == session) {
@@ -414,92 +425,111 @@ impl Model {
     }
 }
 
+/// The lock, the model, and the last version that was granted.
+struct Both {
+    bench: Bench,
+    model: Model,
+    version: u64,
+}
+
+impl Both {
+    fn act(&mut self, act: Act) {
+        let (bench, model) = (&mut self.bench, &mut self.model);
+        let now = bench.now.0;
+        match act {
+            Act::Lock(session, timeout) => self.lock(session, timeout),
+            Act::Unlock(session) => {
+                let owns = model.holder.is_some_and(|(holder, _)| holder == session);
+                let expected = if owns { Done } else { NOT_HELD };
+                assert_eq!(run(bench, unlock(Session(session))), expected);
+                if owns {
+                    model.release();
+                }
+            }
+            Act::Abandon(number) => {
+                let epoch = bench.epoch;
+                let request = Request { epoch, number };
+                let primitive = Type::Lock;
+                bench.apply(Step::Abandoned { primitive, request });
+                model.drop_waiters(|_, found| found == request);
+                if model.holder.is_some_and(|(_, found)| found == request) {
+                    model.release();
+                }
+            }
+            Act::Lose(session, after) => {
+                run(bench, lost(Session(session), now + after));
+                model.lose(session, now, now + after);
+            }
+            Act::Restart => {
+                bench.restart();
+                // The first step after it finds them gone; they are in no queue that counts.
+                bench.apply(abandoned(0));
+                model.queue.clear();
+                model.tidy();
+            }
+        }
+    }
+
+    fn lock(&mut self, session: u128, timeout: Option<u64>) {
+        let command = match timeout {
+            Some(millis) => lock_for(Session(session), millis),
+            None => lock(Session(session)),
+        };
+        let free = self.model.holder.is_none();
+        match self.bench.apply(command) {
+            Got::Now(reply) => {
+                assert!(free, "two holders at once");
+                self.granted(reply);
+                let (epoch, number) = (self.bench.epoch, self.bench.requests());
+                self.model.holder = Some((session, Request { epoch, number }));
+            }
+            Got::Later(request) => {
+                assert!(!free && timeout != Some(0));
+                let ends = timeout.map(|millis| self.bench.now.0 + millis);
+                self.model.queue.push_back((session, request, ends));
+            }
+            Got::Refused(_) => assert!(!free && timeout == Some(0)),
+        }
+    }
+
+    fn granted(&mut self, reply: step::Reply) {
+        let Granted(version) = saw(reply) else {
+            panic!("a grant")
+        };
+        assert!(version > self.version, "versions grow");
+        self.version = version;
+    }
+
+    fn compare(&mut self) {
+        let (mut granted, mut refused) = (vec![], vec![]);
+        for (request, reply) in std::mem::take(&mut self.bench.answers) {
+            match reply {
+                Ok(reply) => {
+                    self.granted(reply);
+                    granted.push(request);
+                }
+                Err(_) => refused.push(request),
+            }
+        }
+        assert_eq!(granted, std::mem::take(&mut self.model.granted));
+        assert_eq!(refused, std::mem::take(&mut self.model.refused));
+        let held = self.model.holder.map(|_| self.version);
+        assert_eq!(holder(&mut self.bench), held);
+        let sessions = (1..5).filter(|session| self.model.holds(*session)).count();
+        assert_eq!(self.bench.count(Table::Session), sessions);
+    }
+}
+
 proptest! {
     /// One holder at a time, in order of asking, nobody dead, and larger versions.
     #[test]
     fn it_is_a_fair_lock(history in prop::collection::vec(act(), 0..60)) {
-        let (mut bench, mut model) = (Bench::new(), Model::default());
-        let mut version = 0;
+        let mut both = Both { bench: Bench::new(), model: Model::default(), version: 0 };
         for (pause, act) in history {
-            model.advance(bench.now.0 + pause);
-            bench.advance(pause);
-            let now = bench.now.0;
-            match act {
-                Act::Lock(session, timeout) => {
-                    let lock = match timeout {
-                        Some(millis) => lock_for(Session(session), millis),
-                        None => lock(Session(session)),
-                    };
-                    let got = bench.apply(lock);
-                    let free = model.holder.is_none();
-                    match got {
-                        Got::Now(reply) => {
-                            prop_assert!(free, "it was held");
-                            let Granted(granted) = saw(reply) else { panic!("a grant") };
-                            prop_assert!(granted > version, "versions grow");
-                            version = granted;
-                            let request = Request { epoch: bench.epoch, number: bench.requests() };
-                            model.holder = Some((session, request));
-                        }
-                        Got::Later(request) => {
-                            prop_assert!(!free && timeout != Some(0));
-                            model.queue.push_back((session, request, timeout.map(|millis| now + millis)));
-                        }
-                        Got::Refused(_) => prop_assert!(!free && timeout == Some(0)),
-                    }
-                }
-                Act::Unlock(session) => {
-                    let owns = model.holder.is_some_and(|(holder, _)| holder == session);
-                    let expected = if owns { Done } else { NOT_HELD };
-                    prop_assert_eq!(run(&mut bench, unlock(Session(session))), expected);
-                    if owns {
-                        model.release();
-                    }
-                }
-                Act::Abandon(number) => {
-                    let request = Request { epoch: bench.epoch, number };
-                    bench.apply(Step::Abandoned { primitive: Type::Lock, request });
-                    model.drop_waiters(|_, found| found == request);
-                    if model.holder.is_some_and(|(_, found)| found == request) {
-                        model.release();
-                    }
-                }
-                Act::Lose(session, after) => {
-                    run(&mut bench, lost(Session(session), now + after));
-                    if after == 0 {
-                        model.over(session);
-                    } else if model.holds(session) {
-                        let known = model.ends.iter().find(|(found, _)| *found == session);
-                        let earliest = known.map_or(now + after, |(_, at)| (*at).min(now + after));
-                        model.ends.retain(|(found, _)| *found != session);
-                        model.ends.push((session, earliest));
-                    }
-                }
-                Act::Restart => {
-                    bench.restart();
-                    // The first step after it finds them gone; they are in no queue that counts.
-                    bench.apply(abandoned(0));
-                    model.queue.clear();
-                    model.tidy();
-                }
-            }
-            let (mut granted, mut refused) = (vec![], vec![]);
-            for (request, reply) in std::mem::take(&mut bench.answers) {
-                match reply {
-                    Ok(reply) => {
-                        let Granted(next) = saw(reply) else { panic!("a grant") };
-                        prop_assert!(next > version, "versions grow");
-                        version = next;
-                        granted.push(request);
-                    }
-                    Err(_) => refused.push(request),
-                }
-            }
-            prop_assert_eq!(granted, std::mem::take(&mut model.granted));
-            prop_assert_eq!(refused, std::mem::take(&mut model.refused));
-            prop_assert_eq!(holder(&mut bench), model.holder.map(|_| version));
-            let sessions = (1..5).filter(|session| model.holds(*session)).count();
-            prop_assert_eq!(bench.count(Table::Session), sessions);
+            both.model.advance(both.bench.now.0 + pause);
+            both.bench.advance(pause);
+            both.act(act);
+            both.compare();
         }
     }
 }
