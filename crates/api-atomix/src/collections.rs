@@ -21,9 +21,12 @@ pub(crate) enum Heard<T> {
     Cleared(u64),
 }
 
+/// Makes answers of what happens.
+pub(crate) type Hear<T> = Box<dyn FnMut(&Happened) -> Heard<T> + Send>;
+
 /// How one stream says things.
 pub(crate) struct Telling<T> {
-    pub(crate) heard: Box<dyn FnMut(&Happened) -> Heard<T> + Send>,
+    pub(crate) heard: Hear<T>,
     /// Of an entry that was cleared.
     pub(crate) removed: fn(Listed) -> Vec<T>,
     /// Only this one's removal is of interest.

@@ -28,14 +28,14 @@ mod sessions;
 mod streams;
 
 mod counter;
-mod list;
-mod topic;
-mod election;
-mod lock;
 mod countermap;
+mod election;
+mod list;
+mod lock;
 mod map;
 mod multimap;
 mod set;
+mod topic;
 mod value;
 
 mod convert;
