@@ -15,6 +15,7 @@ pub mod collection;
 pub mod counter;
 pub mod countermap;
 pub mod election;
+pub mod indexedmap;
 pub mod list;
 pub mod lock;
 pub mod map;
@@ -163,6 +164,7 @@ machines! {
     Topic = topic, 8;
     Lock = lock, 9;
     LeaderElection = election, 10;
+    IndexedMap = indexedmap, 11;
 }
 
 impl Command {
@@ -187,6 +189,7 @@ impl Event {
 pub(crate) fn expire(view: &mut View<'_>, at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {
     match Type::of_number(expire.primitive) {
         Some(Type::Value) => value::expire(view, address, expire),
+        Some(Type::IndexedMap) => indexedmap::expire(view, address, expire),
         Some(Type::Map) => map::expire(view, at, address, expire),
         Some(Type::Set) => set::expire(view, at, address, expire),
         _ => Ok(()),
