@@ -4,7 +4,7 @@ use base::Timestamp;
 use base::time::{Clock, ManualClock};
 use bytes::Bytes;
 use futures::StreamExt;
-use machines::primitive::{counter, lock, value};
+use machines::primitive::{counter, indexedmap, lock, value};
 use machines::{Call, Event, Question, Session};
 use testkit::{Fault, Faulty, Memory};
 
@@ -366,4 +366,66 @@ async fn after_a_new_start_a_lock_stays_taken_for_the_grace_and_no_longer() {
     assert_ne!(granted, before);
     unlock(&host, C).await;
     assert!(is_free(&host).await, "nobody of before the start is left");
+
+async fn append(host: &Host, place: &Address, key: &str) {
+    let append = indexedmap::Command::Append {
+        key: key.into(),
+        value: Bytes::new(),
+        ttl: None,
+    };
+    append.call(host, place).await.expect("a new key");
+}
+
+/// Entries of an indexed map are rows of part 1, named by generation and index.
+fn name(generation: u64, index: u64) -> Bytes {
+    [generation.to_be_bytes(), index.to_be_bytes()].concat().into()
+}
+
+#[tokio::test]
+async fn rows_of_a_part_are_scanned_in_both_directions() {
+    let host = World::new().open().await;
+    let place = address("map");
+    for key in ["a", "b", "c"] {
+        append(&host, &place, key).await;
+    }
+    indexedmap::Command::Clear
+        .call(&host, &place)
+        .await
+        .expect("a clear");
+    for key in ["a", "b"] {
+        append(&host, &place, key).await;
+    }
+    // Neighbours in the order of keys, which no scan may show.
+    append(&host, &address("ma"), "a").await;
+    append(&host, &address("mapp"), "a").await;
+    let snapshot = host.snapshot(&place).expect("a snapshot");
+    let check = async |generation: u64,
+                       after: Option<u64>,
+                       (descending, limit): (bool, usize),
+                       expected: (&[u64], bool)| {
+        let scan = PartScan {
+            part: 1,
+            prefix: Bytes::copy_from_slice(&generation.to_be_bytes()),
+            after: after.map(|index| name(generation, index)),
+            limit,
+            descending,
+        };
+        let page = snapshot.scan(scan.clone()).await.expect("a page");
+        let names: Vec<Bytes> = page.rows.into_iter().map(|(name, _)| name).collect();
+        let expected_names: Vec<Bytes> = expected.0.iter().map(|index| name(generation, *index)).collect();
+        assert_eq!((names, page.more), (expected_names, expected.1), "{scan:?}");
+    };
+    check(0, None, (false, 10), (&[1, 2, 3], false)).await;
+    check(0, None, (true, 10), (&[3, 2, 1], false)).await;
+    check(0, Some(1), (false, 10), (&[2, 3], false)).await;
+    check(0, Some(3), (true, 10), (&[2, 1], false)).await;
+    check(0, Some(3), (false, 10), (&[], false)).await;
+    check(0, Some(1), (true, 10), (&[], false)).await;
+    check(0, None, (false, 1), (&[1], true)).await;
+    check(0, None, (true, 1), (&[3], true)).await;
+    check(0, Some(2), (true, 1), (&[1], false)).await;
+    check(1, None, (false, 1), (&[4], true)).await;
+    check(1, None, (true, 1), (&[5], true)).await;
+    check(1, Some(4), (true, 1), (&[], false)).await;
+    check(2, None, (false, 1), (&[], false)).await;
 }

@@ -1,4 +1,10 @@
-//! For tests only: ports that fail when told to, and damaged bytes for decoders.
+//! For tests only: ports that fail when told to, a host in memory, and damaged bytes for decoders.
+
+use std::sync::Arc;
+
+use base::time::Clock;
+use host::{Host, Options};
+use tokio::runtime::Handle;
 
 mod engine;
 pub mod faulty;
@@ -9,3 +15,12 @@ pub use faulty::{Fault, Faulty};
 
 /// A store in memory, for tests of crates that may not know drivers.
 pub use drivers::{derived::Ownership, memory::Memory};
+
+/// Machines over a store in memory, all on the caller's runtime.
+pub async fn host(clock: Arc<dyn Clock>) -> Host {
+    let kv = Arc::new(Memory::new(clock));
+    let ownership = Arc::new(Ownership::over(kv.clone()));
+    let here = [Handle::current()];
+    let opened = Host::open(kv, ownership, Options::default(), &here);
+    opened.await.expect("nobody else has this store")
+}
