@@ -36,11 +36,14 @@ mod map;
 mod multimap;
 mod set;
 mod topic;
+mod indexedmap;
 mod value;
 
 mod convert;
 mod error;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +67,8 @@ pub mod names {
         "atomix.runtime.multimap.v1.MultiMaps",
         "atomix.runtime.set.v1.Set",
         "atomix.runtime.set.v1.Sets",
+        "atomix.runtime.indexedmap.v1.IndexedMap",
+        "atomix.runtime.indexedmap.v1.IndexedMaps",
         "atomix.runtime.value.v1.Value",
         "atomix.runtime.value.v1.Values",
         "atomix.runtime.list.v1.List",

@@ -98,6 +98,8 @@ impl Service {
             multimap::multi_maps_server::MultiMapsServer,
             set::set_server::SetServer,
             set::sets_server::SetsServer,
+            indexedmap::indexed_map_server::IndexedMapServer,
+            indexedmap::indexed_maps_server::IndexedMapsServer,
             value::value_server::ValueServer,
             value::values_server::ValuesServer,
             list::list_server::ListServer,

@@ -69,6 +69,25 @@ pub(crate) fn following<T: Send + 'static>(
     Response::new(Box::pin(found.chain(answers)))
 }
 
+/// The same, where one thing that happens may be told in many answers, and telling them takes reading.
+pub(crate) fn telling<T, S>(
+    found: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    watch: Watch,
+    session: Session,
+    mut answers: impl FnMut(&Happened) -> S + Send + 'static,
+) -> Response<Answers<T>>
+where
+    T: Send + 'static,
+    S: Stream<Item = Result<T, Status>> + Send + 'static,
+{
+    let happened = until_closed(watch, session.closed);
+    let answers = happened.flat_map(move |happened| match happened {
+        Ok(happened) => answers(&happened).left_stream(),
+        Err(error) => stream::iter([Err(status(&error))]).right_stream(),
+    });
+    Response::new(Box::pin(found.chain(answers)))
+}
+
 pub(crate) fn watch(target: &Target) -> Result<Watch, Status> {
     let watch = target.engine.watch(&target.address);
     watch.map_err(|error| status(&error))
