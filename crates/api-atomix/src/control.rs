@@ -99,7 +99,7 @@ fn store_id(id: Option<pb::StoreId>) -> Result<StoreId, Status> {
     Ok(StoreId { namespace, name })
 }
 
-fn route(route: pb::Route) -> Result<Route, Status> {
+pub(crate) fn route(route: pb::Route) -> Result<Route, Status> {
     let rule = |rule: pb::RoutingRule| {
         let primitive = rule.r#type.unwrap_or_default();
         Rule {

@@ -7,12 +7,19 @@ use tonic::Status;
 
 use crate::error::status;
 
+/// In a second.
+const NANOS: i128 = 1_000_000_000;
+
 /// A time to live. A negative one, as comes of a deadline that has passed, is over at once.
 pub(crate) fn ttl(ttl: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
     let Some(ttl) = ttl else {
         return Ok(None);
     };
-    let ttl = Duration::try_from(ttl).unwrap_or(Duration::ZERO);
+    // Not by its own conversion, which overflows at the least second there is.
+    let nanos = i128::from(ttl.seconds) * NANOS + i128::from(ttl.nanos);
+    let nanos = nanos.max(0);
+    let seconds = u64::try_from(nanos / NANOS).unwrap_or(u64::MAX);
+    let ttl = Duration::new(seconds, u32::try_from(nanos % NANOS).unwrap_or_default());
     if ttl > limits::TTL_MAX {
         let message = format!("a time to live of {} s is over the limit", ttl.as_secs());
         return Err(status(&Error::new(codes::TTL_INVALID, message)));
@@ -43,5 +50,12 @@ mod tests {
     fn what_is_over_is_over_at_once() {
         assert_eq!(of(-3, 0), Some(Duration::ZERO));
         assert_eq!(of(1, 500_000_000), Some(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn the_least_and_the_greatest_are_no_panic() {
+        assert_eq!(of(i64::MIN, i32::MIN), Some(Duration::ZERO));
+        let (seconds, nanos) = (i64::MAX, i32::MAX);
+        assert!(ttl(Some(prost_types::Duration { seconds, nanos })).is_err());
     }
 }

@@ -42,6 +42,8 @@ mod value;
 mod convert;
 mod error;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -175,3 +175,9 @@ fn check_name(name: &str) -> Result<()> {
     );
     Err(Error::new(codes::INVALID_ARGUMENT, message))
 }
+
+/// For fuzzers.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn decode_any(row: &bytes::Bytes) {
+    let _ = Row::from_row(row);
+}

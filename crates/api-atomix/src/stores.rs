@@ -14,6 +14,8 @@ use tokio::sync::Mutex;
 mod routes;
 mod rows;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use routes::choose;
 pub(crate) use routes::{Cache, Route, Rule};
 
 /// A store's name.
@@ -265,4 +267,21 @@ fn not_connected(id: &StoreId) -> Error {
         codes::STORE_NOT_CONNECTED,
         format!("the store {} is not connected", id.name),
     )
+}
+
+/// For fuzzers.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn decode_any(row: &Bytes) {
+    let _ = rows::Plan::from_row(row).map(Plan::from);
+}
+
+/// The row of a plan with one store and those routes.
+#[cfg(test)]
+pub(crate) fn sample(routes: Vec<Route>) -> Bytes {
+    let connected = Connected {
+        driver: Driver::default(),
+        settings: Bytes::from_static(b"{}"),
+    };
+    let stores = BTreeMap::from([(built_in(), connected)]);
+    rows::Plan::from(&Plan { stores, routes }).to_row()
 }

@@ -16,6 +16,8 @@ mod view;
 pub mod message;
 pub mod primitive;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 #[cfg(test)]
 mod testing;
 

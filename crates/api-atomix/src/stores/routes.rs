@@ -33,7 +33,7 @@ pub(crate) struct Rule {
 }
 
 /// The store, and its configuration for the primitive.
-pub(super) fn choose<'a>(
+pub(crate) fn choose<'a>(
     routes: &'a [Route],
     primitive: Type,
     name: &str,
