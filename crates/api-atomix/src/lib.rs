@@ -30,13 +30,13 @@ mod streams;
 mod counter;
 mod countermap;
 mod election;
+mod indexedmap;
 mod list;
 mod lock;
 mod map;
 mod multimap;
 mod set;
 mod topic;
-mod indexedmap;
 mod value;
 
 mod convert;

@@ -366,6 +366,7 @@ async fn after_a_new_start_a_lock_stays_taken_for_the_grace_and_no_longer() {
     assert_ne!(granted, before);
     unlock(&host, C).await;
     assert!(is_free(&host).await, "nobody of before the start is left");
+}
 
 async fn append(host: &Host, place: &Address, key: &str) {
     let append = indexedmap::Command::Append {
