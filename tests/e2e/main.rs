@@ -1,10 +1,12 @@
-//! The real binary, driven from outside. One module per behaviour; `js` and `java` drive it with the unmodified SDKs.
+//! The real binary, driven from outside. One module per behaviour; `js`, `java` and `go` drive it with the
+//! unmodified SDKs.
 
 mod abuse;
 mod clients;
 mod crash;
 mod disk;
 mod exits;
+mod go;
 mod java;
 mod js;
 mod lifecycle;

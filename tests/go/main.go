@@ -114,7 +114,9 @@ func choose(names []string) (chosen []scenario, unknown []string) {
 func runScenario(env environment, scenario scenario) *checks {
 	session := newSession(env, scenario.name)
 	defer session.close()
-	defer session.checks.recovered()
-	scenario.run(session)
+	func() {
+		defer session.checks.recovered()
+		scenario.run(session)
+	}()
 	return session.checks
 }

@@ -49,6 +49,8 @@ pub struct Belay {
     child: Child,
     pub layotto: String,
     pub admin: String,
+    pub primitives: String,
+    pub control: String,
     start: Start,
 }
 
@@ -60,6 +62,8 @@ struct Start {
     folder: Arc<TempDir>,
     /// Where the data is, if not in the folder.
     volume: Option<Arc<Volume>>,
+    /// Where primitives listen again, if not at any free port.
+    primitives: Option<String>,
 }
 
 impl Start {
@@ -70,6 +74,7 @@ impl Start {
             listen,
             folder,
             volume: None,
+            primitives: None,
         }
     }
 
@@ -96,6 +101,9 @@ impl Start {
         command.arg("--data-dir").arg(data);
         command.args(["--layotto-listen", &self.listen, "--admin-listen", "127.0.0.1:0"]);
         command.envs(FREE_PORTS);
+        if let Some(address) = &self.primitives {
+            command.args(["--primitives-listen", address]);
+        }
         command
     }
 }
@@ -134,11 +142,14 @@ impl Belay {
             .kill_on_drop(true)
             .spawn()
             .expect("the binary starts");
-        let (layotto, admin) = endpoints(&mut child, &start).await;
+        let found = endpoints(&mut child, &start).await;
+        let address = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
         Belay {
             child,
-            layotto,
-            admin,
+            layotto: address("layotto"),
+            admin: address("admin"),
+            primitives: address("primitives"),
+            control: address("control"),
             start,
         }
     }
@@ -186,6 +197,12 @@ impl Belay {
         }
         Belay::start(self.start.clone()).await
     }
+
+    /// The same, but primitives listen where they did: their clients stay connected to one address.
+    pub async fn restart_in_place(mut self) -> Belay {
+        self.start.primitives = Some(self.primitives.clone());
+        self.restart().await
+    }
 }
 
 pub async fn client(address: &str) -> Layotto {
@@ -222,7 +239,7 @@ fn log(path: &Path) -> std::fs::File {
 }
 
 /// Waits for `endpoints.json` of this very process.
-async fn endpoints(child: &mut Child, start: &Start) -> (String, String) {
+async fn endpoints(child: &mut Child, start: &Start) -> serde_json::Value {
     let pid = child.id().expect("it was just started");
     let path = start.data().join("endpoints.json");
     let until = tokio::time::Instant::now() + PATIENCE;
@@ -236,9 +253,8 @@ async fn endpoints(child: &mut Child, start: &Start) -> (String, String) {
             .and_then(|text| serde_json::from_slice(&text).ok());
         if let Some(found) = found {
             let found: serde_json::Value = found;
-            let address = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
             if found["pid"] == pid {
-                return (address("layotto"), address("admin"));
+                return found;
             }
         }
         assert!(

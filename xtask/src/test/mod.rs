@@ -27,9 +27,10 @@ pub enum Language {
     Rust,
     Js,
     Java,
+    Go,
 }
 
-use Language::{Java, Js, Rust};
+use Language::{Go, Java, Js, Rust};
 
 struct Step {
     name: &'static str,
@@ -49,7 +50,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "system packages",
-        languages: &[Rust, Js, Java],
+        languages: &[Rust, Js, Java, Go],
         run: |options| system::ensure_packages(options.only),
         advice: "install what is named above by hand, or leave that language out with --only",
     },
@@ -90,8 +91,14 @@ const STEPS: &[Step] = &[
         advice: "see whether Maven reaches its repository, then read its first error",
     },
     Step {
+        name: "Go clients",
+        languages: &[Go],
+        run: |_| build("tests/go", "go", &["build", "-o", "target/atomix", "."]),
+        advice: "see whether Go reaches its module proxy; go.sum must fit go.mod",
+    },
+    Step {
         name: "tests",
-        languages: &[Rust, Js, Java],
+        languages: &[Rust, Js, Java, Go],
         run: tests,
         advice: "the first failure is above; `cargo test --workspace NAME` repeats one test",
     },
@@ -156,6 +163,7 @@ fn test_arguments(only: Option<Language>) -> &'static [&'static str] {
         Some(Rust) => &["test", "--workspace", "--", "--skip", "js::", "--skip", "java::"],
         Some(Js) => &["test", "--package", "tests", "--", "js::"],
         Some(Java) => &["test", "--package", "tests", "--", "java::"],
+        Some(Go) => &["test", "--package", "tests", "--", "go::"],
     }
 }
 
@@ -193,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_language_has_its_steps_and_the_tests() {
-        for language in [Rust, Js, Java] {
+        for language in [Rust, Js, Java, Go] {
             let names: Vec<&str> = STEPS
                 .iter()
                 .filter(|step| step.languages.contains(&language))

@@ -7,6 +7,8 @@ use crate::command;
 
 /// Oldest JDK that the Java clients' build takes.
 const JDK_VERSION_MIN: u32 = 17;
+/// Oldest Go 1 that the Go clients' modules take: they have type parameters, and say so in `go.mod`.
+const GO_MINOR_MIN: u32 = 19;
 
 /// A program that the tests with a language's clients need.
 struct Tool {
@@ -61,6 +63,16 @@ const TOOLS: &[Tool] = &[
         language: Language::Java,
         works: || command::answer("mvn", &["--version"]).is_some(),
         packages: &["maven"],
+    },
+    Tool {
+        name: "Go 1.19 or newer",
+        language: Language::Go,
+        works: || {
+            command::answer("go", &["version"])
+                .and_then(|text| go_minor(&text))
+                .is_some_and(|minor| minor >= GO_MINOR_MIN)
+        },
+        packages: &["golang-go"],
     },
 ];
 
@@ -139,6 +151,18 @@ fn jdk_version(text: &str) -> Option<u32> {
         .ok()
 }
 
+/// The minor version that `go version` tells, of Go 1.
+fn go_minor(text: &str) -> Option<u32> {
+    let version = text
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("go1."))?;
+    version
+        .split(|letter: char| !letter.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,10 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn go_versions_are_read() {
+        assert_eq!(go_minor("go version go1.19.8 linux/amd64\n"), Some(19));
+        assert_eq!(go_minor("go version go1.21rc2 linux/arm64\n"), Some(21));
+        assert_eq!(go_minor("no go here"), None);
+    }
+
+    #[test]
     fn a_language_needs_only_its_own_tools() {
         let names = |language| names(&needed(Some(language)));
         assert_eq!(names(Language::Rust), "nginx, unshare");
         assert_eq!(names(Language::Js), "node, npm");
         assert_eq!(names(Language::Java), "JDK 17 or newer, maven");
+        assert_eq!(names(Language::Go), "Go 1.19 or newer");
     }
 }
