@@ -1,4 +1,4 @@
-//! For tests only: ports that fail when told to, a host in memory, and damaged bytes for decoders.
+//! For tests only: ports that fail when told to, a host in memory, damaged bytes for decoders, and a judge of what clients saw.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 mod engine;
 pub mod faulty;
+pub mod linear;
 pub mod mutate;
 
 pub use engine::engine;
