@@ -108,6 +108,19 @@ async fn a_stale_owner_can_not_write() {
     assert_eq!(add(&owner, "hits", 1).await.expect("the owner's"), 2);
 }
 
+/// What it has in memory is not what is stored any more.
+#[tokio::test]
+async fn a_stale_owner_can_not_refuse_either() {
+    let world = World::new();
+    let stale = world.open().await;
+    add(&stale, "hits", 1).await.expect("it is the owner");
+    let owner = world.open().await;
+    add(&owner, "hits", 1).await.expect("it is the owner now");
+    let update = counter::Command::Update { check: 2, value: 7 };
+    let refused = update.call(&stale, &address("hits")).await;
+    assert_eq!(refused.expect_err("it does not know").code(), codes::FENCED);
+}
+
 /// Batches behind a refused one are built on what was not written.
 #[tokio::test]
 async fn after_a_refused_batch_it_goes_on_from_what_is_stored() {
@@ -134,6 +147,17 @@ async fn after_a_refused_batch_it_goes_on_from_what_is_stored() {
         assert_eq!(get(&host, "hits").await, counted, "refused call {n}");
         assert_eq!(add(&host, "hits", 1).await.expect("it goes on"), counted + 1);
     }
+}
+
+/// So that its caller knows that nothing was done, and may try again.
+#[tokio::test]
+async fn a_refused_batch_is_answered_with_why() {
+    let world = World::new();
+    let host = world.open().await;
+    add(&host, "hits", 1).await.expect("an increment");
+    world.kv.inject([Fault::Refuse { n: 1 }]);
+    let refused = add(&host, "hits", 1).await.expect_err("it is refused");
+    assert_eq!(refused.code(), codes::DISK_NEARLY_FULL);
 }
 
 #[tokio::test]
@@ -228,6 +252,40 @@ async fn a_timer_fires_when_it_is_due_and_after_a_new_start() {
         .await
         .expect_err("it is gone");
     assert_eq!(error.code(), codes::ENTRY_NOT_FOUND);
+}
+
+/// It is tried again, but not at once: a full disk stays full for a while.
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_refused_does_not_turn_in_circles() {
+    let world = World::new();
+    let host = world.open().await;
+    let place = address("lease");
+    let ttl = Some(Duration::from_secs(30));
+    set("held", ttl).call(&host, &place).await.expect("a write");
+    let mut watch = host.watch(&place).expect("a watch");
+    world.kv.inject((1..1_000).map(|n| Fault::Refuse { n }));
+    world.clock.advance(Duration::from_secs(30));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let calls = world.kv.calls();
+    assert!((2..50).contains(&calls), "{calls} calls");
+    world.kv.inject([]);
+    watch.events.next().await.expect("an event").expect("no error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_renewal_does_not_stop_the_partition() {
+    let world = World::new();
+    let options = Options {
+        partitions: 1,
+        lease: Duration::from_secs(3),
+        ..Options::default()
+    };
+    let host = world.open_with(options).await;
+    // A renewal reads, then writes.
+    world.kv.inject([Fault::Refuse { n: 2 }]);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(world.kv.calls(), 2);
+    assert_eq!(add(&host, "hits", 1).await.expect("it goes on"), 1);
 }
 
 #[tokio::test]

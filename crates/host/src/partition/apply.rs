@@ -46,6 +46,12 @@ impl Changes {
 }
 
 impl Applied {
+    /// Whether anybody hears of it.
+    pub(super) fn tells(&self) -> bool {
+        let answers = self.answers.len() + self.released.len();
+        answers + self.events.len() > 0
+    }
+
     pub(super) fn refuse(self, error: &Error) {
         let parked = self.parked.into_iter().map(|(_, waiting)| waiting);
         for waiting in self.answers.into_iter().map(|(waiting, _)| waiting).chain(parked) {

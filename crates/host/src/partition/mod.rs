@@ -8,7 +8,8 @@
 //! **Turns.** Batches are built on each other, so if one was not written, none of those behind it may be. Each batch expects the
 //! row of its turn and replaces it by that of the next one; there is one more turn than batches on their way. A batch that is
 //! refused leaves its turn in place, and those behind it find theirs missing. The loop then forgets what it had in memory,
-//! and begins again with what is stored.
+//! and begins again with what is stored. A batch of answers only, to commands that changed nothing, takes no turn: it proves
+//! that this loop still owns what the answers are about.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -20,7 +21,7 @@ use base::answers::{Answers, Reply as Waiting};
 use base::{Code, Error, Kind, Result, Timestamp, codes, limits};
 use futures::future::BoxFuture;
 use machines::{Reply, Request};
-use ports::kv::{Batch, Expect, Fence, Kv, Outcome};
+use ports::kv::{Batch, Durability, Expect, Fence, Kv, Outcome};
 use ports::ownership::{Ownership, Renewal};
 use tokio::time::{Instant, Sleep};
 
@@ -58,13 +59,23 @@ pub(crate) struct Partition {
     /// Callers whose commands are answered by later steps.
     parked: HashMap<Request, Waiting<Result<Reply>>>,
     restart_grace: Duration,
+    /// After a refused batch timers wait for a while: they would be refused again and again.
+    timers_from: Instant,
 }
 
 /// A batch on its way, and what is to be told once it is durable.
 struct InFlight {
-    /// `None`: it changes nothing, and waits for those before it only.
+    /// `None`: it changes nothing, and tells nobody of it.
     commit: Option<BoxFuture<'static, Result<Outcome>>>,
+    carries: Carries,
     applied: Applied,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    Changes,
+    /// Answers only, see [`Partition::proof`].
+    Proof,
 }
 
 /// Why the loop wakes up.
@@ -104,6 +115,7 @@ impl Partition {
             in_flight: VecDeque::new(),
             parked: HashMap::new(),
             restart_grace: options.restart_grace,
+            timers_from: Instant::now(),
         };
         partition.timers.load(&*partition.kv, number).await?;
         partition.call_sessions_lost().await?;
@@ -184,7 +196,8 @@ impl Partition {
 
     fn sleep_until(&self, due: Timestamp) -> Sleep {
         // A clock that stands still while this one runs is looked at again.
-        tokio::time::sleep(due.since(self.kv.now()).min(limits::TIMER_SLEEP_MAX))
+        let until = Instant::now() + due.since(self.kv.now()).min(limits::TIMER_SLEEP_MAX);
+        tokio::time::sleep_until(until.max(self.timers_from))
     }
 
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome>> {
@@ -202,12 +215,26 @@ impl Partition {
 
     async fn step(&mut self, commands: VecDeque<Queued>) -> Result<()> {
         let (batch, applied) = self.apply(commands).await?;
-        let commit = (!batch.writes.is_empty()).then(|| {
-            let batch = self.in_turn(batch);
-            self.kv.commit(batch)
+        let (batch, carries) = if batch.writes.is_empty() {
+            (applied.tells().then(|| self.proof()), Carries::Proof)
+        } else {
+            (Some(self.in_turn(batch)), Carries::Changes)
+        };
+        self.in_flight.push_back(InFlight {
+            commit: batch.map(|batch| self.kv.commit(batch)),
+            carries,
+            applied,
         });
-        self.in_flight.push_back(InFlight { commit, applied });
         Ok(())
+    }
+
+    /// Holds if nobody else has written since the batches before it. Without it one whose partition was taken over would go on
+    /// refusing by rows of long ago. It writes nothing, and so costs no sync.
+    fn proof(&self) -> Batch {
+        Batch::default()
+            .expect(keys::turn(self.gate.number, self.meta.turn), Expect::Present)
+            .fenced(self.fence)
+            .durability(Durability::Buffered)
     }
 
     /// The batch takes its turn, writes down how far it came, and leaves the turn to the next one.
@@ -252,11 +279,14 @@ impl Partition {
             }
         };
         tracing::warn!(partition = self.gate.number, code = error.code().id, %error, "a batch was refused");
-        let mut failed = std::mem::take(&mut self.in_flight).into_iter();
-        if let Some(InFlight { applied, .. }) = failed.next() {
-            applied.refuse(&error);
+        if let Some(first) = self.in_flight.pop_front() {
+            first.applied.refuse(&error);
+            // Nothing is built on what changes nothing.
+            if first.carries == Carries::Proof {
+                return Ok(());
+            }
         }
-        for InFlight { commit, applied } in failed {
+        for InFlight { commit, applied, .. } in std::mem::take(&mut self.in_flight) {
             if let Some(commit) = commit {
                 let outcome = commit.await;
                 if matches!(outcome, Ok(Outcome::Committed { .. })) {
@@ -266,15 +296,22 @@ impl Partition {
             applied.refuse(&error);
         }
         self.rows.clear();
+        self.timers_from = Instant::now() + limits::TIMER_SLEEP_MAX;
         self.timers = Timers::default();
         self.meta = meta::read(&*self.kv, self.gate.number).await?;
         self.timers.load(&*self.kv, self.gate.number).await
     }
 
     async fn renew(&mut self) -> Result<()> {
-        match self.ownership.renew(self.fence, self.lease).await? {
-            Renewal::Renewed => Ok(()),
-            Renewal::Lost => Err(Error::new(codes::FENCED, codes::FENCED.title)),
+        match self.ownership.renew(self.fence, self.lease).await {
+            Ok(Renewal::Renewed) => Ok(()),
+            Ok(Renewal::Lost) => Err(Error::new(codes::FENCED, codes::FENCED.title)),
+            // There are two more before the lease ends, and until somebody claims the partition nothing is lost.
+            Err(error) if nothing_was_written(&error) => {
+                tracing::warn!(partition = self.gate.number, code = error.code().id, %error, "a renewal was refused");
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 
