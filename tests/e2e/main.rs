@@ -11,6 +11,7 @@ mod java;
 mod js;
 mod lifecycle;
 mod limits;
+mod primitives_crash;
 mod proxy;
 mod pubsub;
 mod reconfigure;
