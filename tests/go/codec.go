@@ -91,7 +91,10 @@ func keyed[K scalar.Scalar, E any](s *session, kind string, codec types.Codec[E]
 		gives(s.checks, sentence+"is read from a map", put)(m.Get(ctx, key))
 		appended, err := indexed.Append(ctx, key, element)
 		s.need("append", err)
-		gives(s.checks, sentence+"is read from an indexed map", appended)(indexed.Get(ctx, key))
+		// Without a key and without an index nothing is named.
+		if fmt.Sprint(key) != "" {
+			gives(s.checks, sentence+"is read from an indexed map", appended)(indexed.Get(ctx, key))
+		}
 		gives(s.checks, sentence+"is read from its index", appended)(indexed.GetIndex(ctx, appended.Index))
 	}
 	found := map[K]bool{}

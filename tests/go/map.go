@@ -145,21 +145,9 @@ func mapStub(s *session, name string) {
 	_, err = m.Remove(ctx, &mapv1.RemoveRequest{ID: id(name), Key: "stub"})
 	s.need("remove", err)
 
-	other := mapv1.NewMapClient(s.stubs(s.client()))
 	now := time.Duration(0)
-	lock := &mapv1.LockRequest{ID: id(name), Keys: []string{"k", "l"}, Timeout: &now}
-	_, err = m.Lock(ctx, lock)
-	s.succeeds("keys are locked", err)
-	_, err = other.Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: []string{"l", "m"}, Timeout: &now})
-	s.refused("keys of which one is locked are not locked", err, errors.Conflict)
-	_, err = other.Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: []string{"m"}, Timeout: &now})
-	s.succeeds("a refused lock holds none of its keys", err)
-	_, err = m.Unlock(ctx, &mapv1.UnlockRequest{ID: id(name), Keys: []string{"k", "l"}})
-	s.succeeds("keys are unlocked", err)
-	_, err = other.Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: []string{"k"}, Timeout: &now})
-	s.succeeds("keys that were unlocked are locked by another", err)
-	_, err = other.Unlock(ctx, &mapv1.UnlockRequest{ID: id(name), Keys: []string{"k", "m"}})
-	s.succeeds("and unlocked by it", err)
+	_, err = m.Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: []string{"k", "l"}, Timeout: &now})
+	s.refused("locking keys is not offered, and says so", err, errors.NotSupported)
 }
 
 func mapTTLs(s *session, m texts) {

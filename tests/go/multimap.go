@@ -27,9 +27,10 @@ func multimaps(s *session) {
 	multimapMany(s, m)
 	multimapTold(events, one)
 	multimapWatched(s, m)
+	closing := m.events("")
 	_, err = m.stub.Close(s.ctx(), &multimapv1.CloseRequest{ID: id(name)})
 	s.succeeds("a multimap is closed", err)
-	events.ends("events end with their multimap's close")
+	closing.ends("events end with their multimap's close")
 }
 
 // multimapPairs leaves `a: 1`.
