@@ -154,7 +154,7 @@ async fn what_nobody_comes_back_for_is_free_after_a_restart() {
 
 #[tokio::test]
 async fn no_scenario_is_left_out() {
-    let listed = Command::new(program()).arg("list").output().await;
+    let listed = Command::new(program()).arg("scenarios").output().await;
     let listed = String::from_utf8(listed.expect("the program starts").stdout).expect("a text");
     let mut listed: Vec<&str> = listed.lines().collect();
     let mut tested = TESTED.to_vec();

@@ -1,6 +1,6 @@
 // End-to-end checks of distributed primitives through the unmodified Atomix Go SDK.
 //
-//	atomix list                     the scenarios, one per line
+//	atomix scenarios                the scenarios, one per line
 //	atomix [flags] SCENARIO...      runs them; `all` runs every one that needs nothing but a server
 //
 // Flags and scenarios are described in README.md. Exit code 0 only if at least one check ran and none failed.
@@ -70,7 +70,7 @@ func fromEnv(name, otherwise string) string {
 }
 
 func run(env environment, names []string, limit time.Duration) int {
-	if len(names) == 1 && names[0] == "list" {
+	if len(names) == 1 && names[0] == "scenarios" {
 		for _, scenario := range scenarios {
 			fmt.Println(scenario.name)
 		}
@@ -78,7 +78,7 @@ func run(env environment, names []string, limit time.Duration) int {
 	}
 	chosen, unknown := choose(names)
 	if len(chosen) == 0 || len(unknown) > 0 {
-		fmt.Fprintf(os.Stderr, "usage: atomix list | all | SCENARIO...   (unknown: %s)\n", strings.Join(unknown, " "))
+		fmt.Fprintf(os.Stderr, "usage: atomix scenarios | all | SCENARIO...   (unknown: %s)\n", strings.Join(unknown, " "))
 		return 2
 	}
 	watchdog(limit)
