@@ -7,6 +7,8 @@ use tests::{Belay, Layotto};
 use wire::layotto::topic_event_response::TopicEventResponseStatus as Answer;
 use wire::layotto::{PublishEventRequest, TopicEventRequest};
 
+use crate::lifecycle::get;
+
 async fn publish(client: &mut Layotto, topic: &str, data: &str, metadata: &[(&str, &str)]) {
     let metadata = metadata
         .iter()
@@ -40,6 +42,36 @@ async fn an_ordering_key_keeps_its_order_through_retries() {
         seen.push(text(&app.next().await));
     }
     assert_eq!(seen.join(" "), "1 2 3 3 3 4 5 6 7 8 9 10");
+    let labels = r#"{component="pub_subs_demo",topic="ordered""#;
+    shows(
+        &belay,
+        &format!("belay_topic_events_published_total{labels}}} 10"),
+    )
+    .await;
+    let labels = format!(r#"{labels},group="dev""#);
+    shows(
+        &belay,
+        &format!("belay_group_events_delivered_total{labels}}} 12"),
+    )
+    .await;
+    let settled = format!("belay_group_events_settled_total{labels}");
+    shows(&belay, &format!(r#"{settled},outcome="ack"}} 10"#)).await;
+    shows(&belay, &format!(r#"{settled},outcome="retry"}} 2"#)).await;
+}
+
+/// Waits until a line is on the page of metrics: what the application answered is counted a moment after it did.
+async fn shows(belay: &Belay, line: &str) {
+    let looked = async {
+        loop {
+            let (_, page) = get(&belay.admin, "/metrics").await;
+            if page.lines().any(|shown| shown == line) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let shown = tokio::time::timeout(std::time::Duration::from_secs(10), looked).await;
+    shown.unwrap_or_else(|_| panic!("{line} is not on the page of metrics"));
 }
 
 /// C43, without one.

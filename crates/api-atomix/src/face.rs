@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Error, Result, codes};
+use base::{Error, Result, codes, limits};
 use bytes::Bytes;
-use machines::primitive::{Expect as Version, Type, counter, value};
+use machines::primitive::{Expect as Version, Type, counter, map, value};
 use machines::{Call, Question};
 use ports::state::{Action, Applied, Atomicity, Capabilities, Change, Etag, Expect, StateStore, Value};
 
@@ -37,6 +37,8 @@ pub struct Face {
 enum Place {
     Counter(Target),
     Value(Target),
+    /// An entry of a map, by its key.
+    Entry(Target, String),
 }
 
 /// How one change ended.
@@ -109,6 +111,16 @@ impl Face {
                 let ttl = ends.map(|ends| ends.since(target.engine.now()));
                 Ok(Some(item(found.value, found.version, ttl)))
             }
+            Place::Entry(target, key) => {
+                let found = map::Query::GetUntil { key }
+                    .ask(&*target.engine, &target.address)
+                    .await;
+                let Some(map::Reply::FoundUntil { found, ends }) = absent(found)? else {
+                    return Ok(None);
+                };
+                let ttl = ends.map(|ends| ends.since(target.engine.now()));
+                Ok(Some(item(found.value, found.version, ttl)))
+            }
         }
     }
 
@@ -121,6 +133,15 @@ impl Face {
         let changed = match (place, change.action) {
             (Place::Counter(target), action) => change_counter(&target, action, expect).await,
             (Place::Value(target), Action::Put { data, ttl }) => put_value(&target, data, ttl, expect).await,
+            (Place::Entry(target, key), Action::Put { data, ttl }) => {
+                put_entry(&target, key, (data, ttl), expect).await
+            }
+            (Place::Entry(target, key), Action::Delete) => {
+                let Some(expect) = version_to_delete(expect) else {
+                    return Ok(Outcome::Mismatch);
+                };
+                absent(change_entry(&target, key, map::To::Remove { expect }).await).map(|_| ())
+            }
             (Place::Value(target), Action::Delete) => {
                 let Some(expect) = version_to_delete(expect) else {
                     return Ok(Outcome::Mismatch);
@@ -150,23 +171,92 @@ impl Face {
                 "a key has no bytes, it must have some",
             ));
         }
-        let Some((target, primitive)) = self.primitives.find_any(key).await? else {
+        let (name, entry) = parts(key);
+        let Some((target, primitive)) = self.primitives.find_any(name).await? else {
             return Ok(None);
         };
-        match primitive {
-            Type::Counter => Ok(Some(Place::Counter(target))),
-            Type::Value => Ok(Some(Place::Value(target))),
-            other => {
-                let message = format!("{key} is a {}, which has no single value", other.name());
+        match (primitive, entry) {
+            (Type::Counter, None) => Ok(Some(Place::Counter(target))),
+            (Type::Value, None) => Ok(Some(Place::Value(target))),
+            (Type::Map, Some(entry)) => Ok(Some(Place::Entry(target, entry.to_owned()))),
+            (other, _) => {
+                let message = format!("{name} is a {}, which the key {key} does not fit", other.name());
                 Err(Error::new(codes::UNIMPLEMENTED, message))
             }
         }
     }
 
     async fn create(&self, key: &str) -> Result<Place> {
-        let (target, _) = self.primitives.create(key, Type::Value, &[]).await?;
-        Ok(Place::Value(target))
+        match parts(key) {
+            (name, None) => {
+                let (target, _) = self.primitives.create(name, Type::Value, &[]).await?;
+                Ok(Place::Value(target))
+            }
+            (name, Some(entry)) => {
+                let (target, _) = self.primitives.create(name, Type::Map, &[]).await?;
+                Ok(Place::Entry(target, entry.to_owned()))
+            }
+        }
     }
+}
+
+/// A primitive's name, and an entry's key behind the first slash.
+fn parts(key: &str) -> (&str, Option<&str>) {
+    match key.split_once('/') {
+        Some((name, entry)) => (name, Some(entry)),
+        None => (key, None),
+    }
+}
+
+/// A put of an equal value is no write to a map, but it is one to a state store: so it is an update, or an insert.
+async fn put_entry(
+    target: &Target,
+    key: String,
+    (value, ttl): (Bytes, Option<Duration>),
+    expect: Version,
+) -> Result<()> {
+    let update = |expect| map::To::Update {
+        value: value.clone(),
+        ttl,
+        expect,
+    };
+    let insert = map::To::Insert {
+        value: value.clone(),
+        ttl,
+    };
+    match expect {
+        Version::Version(version) => change_entry(target, key, update(version)).await,
+        Version::Absent => change_entry(target, key, insert).await,
+        Version::Anything => {
+            for _ in 0..limits::CONTENDED_TRIES_MAX {
+                if absent(change_entry(target, key.clone(), update(0)).await)?.is_some() {
+                    return Ok(());
+                }
+                match change_entry(target, key.clone(), insert.clone()).await {
+                    // Somebody was faster: there is something to update now.
+                    Err(error) if error.code() == codes::ENTRY_EXISTS => {}
+                    inserted => return inserted,
+                }
+            }
+            Err(Error::new(
+                codes::CONTENDED,
+                "the entry kept coming and going while it was written",
+            ))
+        }
+    }
+}
+
+async fn change_entry(target: &Target, key: String, to: map::To) -> Result<()> {
+    if key.len() > limits::ENTRY_KEY_BYTES_MAX {
+        let message = format!(
+            "an entry's key has {} bytes, it may have {}",
+            key.len(),
+            limits::ENTRY_KEY_BYTES_MAX
+        );
+        return Err(Error::new(codes::KEY_INVALID, message));
+    }
+    let change = map::Command::Change(map::Change { key, to });
+    change.call(&*target.engine, &target.address).await.map(drop)
 }
 
 async fn change_counter(target: &Target, action: Action, expect: Version) -> Result<()> {

@@ -283,3 +283,8 @@ pub const LISTING_ROWS: usize = 256;
 pub const LISTING_SNAPSHOT_MAX: Duration = Duration::from_secs(10);
 /// All values of one key of a multimap, bytes: they are one row.
 pub const MULTIMAP_VALUES_BYTES_MAX: usize = 1 << 20;
+/// Topics, and consumer groups, that one component shows among the metrics, and the longest name that is shown, bytes: names
+/// come from clients.
+pub const TOPICS_SHOWN_MAX: usize = 200;
+pub const GROUPS_SHOWN_MAX: usize = 200;
+pub const SHOWN_NAME_BYTES_MAX: usize = 128;

@@ -78,3 +78,40 @@ async fn a_counter_has_one_version_on_both_faces() {
         .await;
     assert_eq!(text.expect_err("no number").code(), codes::INVALID_ARGUMENT);
 }
+
+#[tokio::test]
+async fn an_entry_of_a_map_has_one_version_on_both_faces() {
+    let service = service(&ManualClock::at(Timestamp(1_000))).await;
+    let face = service.face();
+    let saved = face
+        .apply(
+            vec![conformance::put("users/ann/1", "new")],
+            Atomicity::BestEffort,
+        )
+        .await;
+    assert_eq!(saved.expect("a save"), Applied::Done);
+    let map = service
+        .primitives
+        .find("users", Type::Map)
+        .await
+        .expect("it was created with its entry");
+    let get = map::Query::Get { key: "ann/1".into() };
+    let Ok(map::Reply::Found(found)) = get.ask(&*map.engine, &map.address).await else {
+        panic!("the entry is there");
+    };
+    let read = face
+        .get(&["users/ann/1".to_owned()])
+        .await
+        .expect("a read")
+        .remove(0);
+    let read = read.expect("an item").expect("it is there");
+    assert_eq!(
+        (read.data, read.etag),
+        (found.value, Etag(found.version.to_string()))
+    );
+    let wrong = face.get(&["users".to_owned()]).await.expect("a read").remove(0);
+    assert_eq!(
+        wrong.expect_err("a map has no single value").code(),
+        codes::UNIMPLEMENTED
+    );
+}

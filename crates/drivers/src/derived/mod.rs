@@ -55,7 +55,9 @@ pub fn complete(
             Port::Lock => component.lock = Some(Arc::new(Lock::over(kv.clone(), name))),
             Port::Sequencer => component.sequencer = Some(Arc::new(Sequencer::over(kv.clone(), name))),
             Port::PubSub => {
-                component.pubsub = Some(PubSub::over(kv.clone(), name, retention, tasks.clone()));
+                let pubsub = PubSub::over(kv.clone(), name, retention, tasks.clone());
+                component.pubsub = Some(pubsub.clone());
+                upkeep.pubsub = Some(pubsub);
             }
             Port::Config => {
                 let config = Arc::new(Config::over(kv.clone(), name));
@@ -72,6 +74,7 @@ pub fn complete(
 #[derive(Clone, Default)]
 pub struct Upkeep {
     config: Option<Arc<Config>>,
+    pubsub: Option<Arc<PubSub>>,
 }
 
 /// Whether a step of upkeep left something for the next one.
@@ -82,6 +85,11 @@ pub enum Progress {
 }
 
 impl Upkeep {
+    /// The topics, for those who count: they look after themselves.
+    pub fn topics(&self) -> Option<&Arc<PubSub>> {
+        self.pubsub.as_ref()
+    }
+
     /// One small step: a few rows and one commit per component, so that whoever schedules it sets the pace.
     pub async fn step(&self) -> Result<Progress> {
         match &self.config {

@@ -139,6 +139,11 @@ impl Embedded {
         self.store.journal_bytes()
     }
 
+    /// Newest rows, which are in memory until they are written as a table, bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.store.memory_bytes()
+    }
+
     /// All files on disk, bytes.
     pub fn disk_bytes(&self) -> u64 {
         self.store.disk_bytes()

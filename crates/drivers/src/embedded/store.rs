@@ -212,6 +212,11 @@ impl Store {
         self.database.journal_disk_space().unwrap_or(0)
     }
 
+    /// Of rows that are in memory until they are written as a table.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.database.write_buffer_size()
+    }
+
     pub(super) fn disk_bytes(&self) -> u64 {
         self.database.disk_space().unwrap_or(0)
     }

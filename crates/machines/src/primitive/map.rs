@@ -71,7 +71,13 @@ pub enum To {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    Get { key: String },
+    Get {
+        key: String,
+    },
+    /// The same, and when it ends.
+    GetUntil {
+        key: String,
+    },
     Size,
 }
 
@@ -82,6 +88,10 @@ pub enum Reply {
     Committed(Vec<Changed>),
     Cleared,
     Found(Versioned),
+    FoundUntil {
+        found: Versioned,
+        ends: Option<Timestamp>,
+    },
     Size(u64),
 }
 
@@ -143,13 +153,21 @@ pub(super) fn apply(
 
 pub(super) fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -> Result<Reply, Stop> {
     match query {
-        Query::Get { key } => {
-            let row = collection::get(view, now, address, key)?;
-            let row = row.ok_or_else(|| collection::not_found(Type::Map))?;
-            Ok(Reply::Found(row.versioned()))
+        Query::Get { key } => Ok(Reply::Found(found(view, now, address, key)?.versioned())),
+        Query::GetUntil { key } => {
+            let row = found(view, now, address, key)?;
+            Ok(Reply::FoundUntil {
+                found: row.versioned(),
+                ends: row.end(),
+            })
         }
         Query::Size => collection::size(view, address).map(Reply::Size),
     }
+}
+
+fn found(view: &View<'_>, now: Timestamp, address: &Address, key: &str) -> Result<Row, Stop> {
+    let row = collection::get(view, now, address, key)?;
+    Ok(row.ok_or_else(|| collection::not_found(Type::Map))?)
 }
 
 pub(super) fn expire(view: &mut View<'_>, at: At, address: &Address, expire: &Expire) -> Result<(), Stop> {

@@ -62,6 +62,11 @@ impl Collector for Measures {
             self.0.journal_bytes(),
         )?;
         gauge(
+            "belay_engine_memory_bytes",
+            "Newest rows, in memory until they are written as a table",
+            self.0.memory_bytes(),
+        )?;
+        gauge(
             "belay_engine_disk_bytes",
             "All files of the engine on disk",
             self.0.disk_bytes(),

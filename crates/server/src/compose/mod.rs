@@ -26,6 +26,7 @@ mod hosts;
 mod layotto;
 mod listeners;
 mod reconfigure;
+mod topics;
 
 use components::Opener;
 use hosts::Hosts;
@@ -71,6 +72,7 @@ pub fn run(
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
+    topics::measure(&upkeep, &metrics);
     drop(spawn_on(&io, "component upkeep", keep_up(upkeep)));
 
     let live = Arc::new(Live::from_pointee(components));

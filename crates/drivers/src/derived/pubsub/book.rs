@@ -76,7 +76,9 @@ pub(super) struct Changes {
     parked: Vec<Position>,
     /// First events of their lanes that have been settled.
     finished: Vec<(Ordering, Position)>,
+    dead_letters: u64,
     dead_letter_bytes: u64,
+    expired: u64,
     /// Of events that are being parked.
     bytes: usize,
     dirty: bool,
@@ -86,7 +88,10 @@ pub(super) struct Changes {
 pub(super) struct Commit {
     pub(super) writes: Vec<Write>,
     pub(super) cursor: Cursor,
+    pub(super) dead_letters: u64,
     pub(super) dead_letter_bytes: u64,
+    /// Events that were settled because their time was over.
+    pub(super) expired: u64,
     parked: Vec<Position>,
     finished: Vec<(Ordering, Position)>,
 }
@@ -183,6 +188,7 @@ impl Book {
             if event.expired(now) {
                 self.high = position;
                 self.changes.dirty = true;
+                self.changes.expired += 1;
                 continue;
             }
             let ordering = event.ordering;
@@ -231,6 +237,7 @@ impl Book {
             let open = self.open.get_mut(&position).expect("what is ready is open");
             if open.event.expired(now) {
                 self.finish(position);
+                self.changes.expired += 1;
                 continue;
             }
             open.in_flight = true;
@@ -280,6 +287,7 @@ impl Book {
             return self.refuse(position, at);
         }
         let value = self.open[&position].event.republished(at.now);
+        self.changes.dead_letters += 1;
         self.changes.dead_letter_bytes += value.len() as u64;
         self.changes.writes.push(Write::Append {
             keyspace: Keyspace::Journal,
@@ -461,7 +469,9 @@ impl Book {
         Some(Commit {
             writes,
             cursor,
+            dead_letters: changes.dead_letters,
             dead_letter_bytes: changes.dead_letter_bytes,
+            expired: changes.expired,
             parked: changes.parked,
             finished: changes.finished,
         })
@@ -520,6 +530,11 @@ impl Book {
             Some(parked) => drop(self.due.insert((parked.due_at, position))),
             None => drop(self.ready.insert(position)),
         }
+    }
+
+    /// Events that wait for another attempt, or behind one of their key.
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
     }
 
     fn insert(&mut self, position: Position, open: Open) {

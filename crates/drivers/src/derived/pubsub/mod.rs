@@ -11,6 +11,7 @@
 //! | `book` | what a group has in hand: pure |
 //! | `reader` | the task behind a subscription |
 //! | `topic` | a topic in memory: sizes, groups, who reads |
+//! | `counts` | what happened to events, in numbers |
 //! | `retention` | removing what nobody needs |
 //!
 //! **Order.** Events of an ordering key go to a group one at a time. The next one follows when the settlement of the one
@@ -39,6 +40,8 @@ pub(crate) use rows::decode_any;
 
 mod book;
 
+mod counts;
+
 mod topic;
 
 mod reader;
@@ -50,10 +53,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use counts::{Counts, GroupCounts, TopicCounts};
 pub use retention::Retention;
 pub use settings::Topics;
 
 use book::{Book, Policy};
+use counts::Places;
 use reader::{DeadLetters, Reader};
 use rows::{Cursor, GroupRows, Ordering, Parked, Stored};
 use topic::{Claim, Topic};
@@ -70,6 +75,7 @@ pub struct PubSub {
     opened_at: Timestamp,
     /// Topics that this process has to do with. The sweeper drops those that hold nothing.
     topics: RwLock<HashMap<String, Arc<OnceCell<Arc<Topic>>>>>,
+    places: Places,
     /// Topics that were there before have been found.
     discovered: OnceCell<()>,
 }
@@ -85,6 +91,7 @@ impl PubSub {
             retention,
             tasks,
             topics: RwLock::default(),
+            places: Places::default(),
             discovered: OnceCell::new(),
         });
         drop(task::spawn(
@@ -102,6 +109,7 @@ impl PubSub {
         let write = append(&topic.log, event, self.kv.now());
         self.reserve(&topic, appended_bytes(std::slice::from_ref(&write)))
             .await?;
+        topic.published(1);
         batch.writes.push(write);
         Ok(batch)
     }
@@ -146,8 +154,30 @@ impl PubSub {
             ));
         }
         let cell = self.topics.write().entry(name.to_owned()).or_default().clone();
-        let open = || async { Topic::open(&*self.kv, &self.component, name).await.map(Arc::new) };
+        let open = || async {
+            let topic = Topic::open(&*self.kv, &self.component, name, self.places.clone()).await;
+            topic.map(Arc::new)
+        };
         cell.get_or_try_init(open).await.cloned()
+    }
+
+    /// What the component is called.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// What happened to events since this process began. Cheap, and without a look at the store.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for cell in self.topics.read().values() {
+            if let Some(topic) = cell.get() {
+                topic.count_into(&mut counts);
+            }
+        }
+        counts.topics.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
+        let name = |counts: &GroupCounts| (counts.topic.clone(), counts.group.clone());
+        counts.groups.sort_by_cached_key(name);
+        counts
     }
 
     fn known_topics(&self) -> Vec<Arc<Topic>> {
@@ -291,11 +321,14 @@ impl pubsub::PubSub for PubSub {
         }
         let bytes = appended_bytes(&writes);
         self.reserve(&topic, bytes).await?;
-        let outcome = self.kv.commit(Batch::of(writes)).await;
-        if outcome.is_err() {
-            topic.remove(bytes);
+        match self.kv.commit(Batch::of(writes)).await {
+            Ok(_) => topic.published(events.len() as u64),
+            Err(error) => {
+                topic.remove(bytes);
+                return Err(error);
+            }
         }
-        outcome.map(drop)
+        Ok(())
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Deliveries>> {

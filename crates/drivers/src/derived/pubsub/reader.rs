@@ -5,6 +5,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -137,6 +139,8 @@ impl Reader {
                 // Last: each of the others may have decided something.
                 self.start_commit();
             }
+            let parked = self.book.parked() as u64;
+            self.claim.tally().parked.store(parked, Relaxed);
             let happened = self.wait().await;
             if matches!(happened, Happened::Left) || self.take(happened).is_err() {
                 break;
@@ -195,6 +199,7 @@ impl Reader {
             };
             // There is room: no more events are out than the channel has places. A closed one ends the task soon.
             drop(self.consumer.try_send(delivery));
+            count(&self.claim.tally().delivered, 1);
             let deadline = self.subscription.deadline;
             self.answers.push(answer(position, deadline, settled).boxed());
         }
@@ -220,13 +225,22 @@ impl Reader {
             dead_letters_have_room: self.dead_letters.as_ref().is_none_or(DeadLetters::has_room),
         };
         let (topic, group) = (&self.subscription.topic, &self.subscription.group);
+        let tally = self.claim.tally();
         match self.book.settle(position, settlement, at) {
-            Ended::Acknowledged | Ended::Unknown => (),
-            Ended::Parked => tracing::debug!(topic, group, attempt, "an event is delivered again later"),
-            Ended::DeadLettered => {
-                tracing::warn!(topic, group, attempt, "an event went to the dead-letter topic")
+            Ended::Unknown => (),
+            Ended::Acknowledged => count(&tally.acknowledged, 1),
+            Ended::Parked => {
+                count(&tally.retried, 1);
+                tracing::debug!(topic, group, attempt, "an event is delivered again later");
             }
-            Ended::Dropped => tracing::warn!(topic, group, attempt, "an event was given up"),
+            Ended::DeadLettered => {
+                count(&tally.dead_lettered, 1);
+                tracing::warn!(topic, group, attempt, "an event went to the dead-letter topic");
+            }
+            Ended::Dropped => {
+                count(&tally.dropped, 1);
+                tracing::warn!(topic, group, attempt, "an event was given up");
+            }
         }
     }
 
@@ -253,7 +267,9 @@ impl Reader {
                     .settled(&self.subscription.group, &commit.cursor);
                 if let Some(dead_letters) = &self.dead_letters {
                     dead_letters.topic.add(commit.dead_letter_bytes);
+                    dead_letters.topic.published(commit.dead_letters);
                 }
+                count(&self.claim.tally().expired, commit.expired);
                 self.book.committed(commit);
                 Ok(())
             }
@@ -366,6 +382,10 @@ impl DeadLetters {
     fn has_room(&self) -> bool {
         self.topic.has_room(0, self.bytes_max)
     }
+}
+
+fn count(counter: &AtomicU64, events: u64) {
+    counter.fetch_add(events, Relaxed);
 }
 
 /// Begins the commit in this call.

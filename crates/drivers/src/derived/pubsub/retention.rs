@@ -187,6 +187,7 @@ impl PubSub {
         }
         self.delete(Keyspace::Journal, waste.keys).await?;
         topic.remove(waste.bytes);
+        topic.lost(waste.unsettled as u64);
         floor.position = last;
         Ok(())
     }

@@ -23,6 +23,8 @@ use super::{PubSub, Retention};
 use crate::embedded::{Embedded, Options};
 use crate::memory::Memory;
 
+mod counts;
+
 mod delivery;
 
 mod history;

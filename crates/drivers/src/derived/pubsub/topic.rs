@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use ports::kv::{Keyspace, Kv, Position, Scan};
 use tokio::sync::watch;
 
+use super::counts::{Counts, Place, Places, Tally, TopicCounts};
 use super::retention::Floor;
 use super::rows::{self, Cursor};
 
@@ -23,6 +24,10 @@ pub(super) struct Topic {
     removed: AtomicU64,
     /// Something has changed that may let rows go.
     changed: AtomicBool,
+    published: AtomicU64,
+    lost: AtomicU64,
+    places: Places,
+    shown: Option<Place>,
     claims: AtomicU64,
     /// Sent when a group is given up by its reader.
     released: watch::Sender<()>,
@@ -37,6 +42,8 @@ struct Group {
     reader: Reader,
     /// Its row is stored.
     stored: bool,
+    tally: Arc<Tally>,
+    shown: Option<Place>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,12 +64,12 @@ pub(super) enum Readers {
 
 impl Topic {
     /// Reads which groups there are and how far the log goes. Nothing may publish to the topic in this process meanwhile.
-    pub(super) async fn open(kv: &dyn Kv, component: &str, name: &str) -> Result<Topic> {
+    pub(super) async fn open(kv: &dyn Kv, component: &str, name: &str, places: Places) -> Result<Topic> {
         let log = rows::log(component, name);
         let last = Scan::prefix(Keyspace::Journal, log.clone()).descending().limit(1);
         let last = kv.scan(last).await?;
         let last = last.rows.first().and_then(|(key, _)| Position::decode(key));
-        let groups = read_groups(kv, &log).await?;
+        let groups = read_groups(kv, &log, &places).await?;
         Ok(Topic {
             name: name.to_owned(),
             log,
@@ -71,6 +78,10 @@ impl Topic {
             added: AtomicU64::new(0),
             removed: AtomicU64::new(0),
             changed: AtomicBool::new(true),
+            published: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            shown: places.topic(name),
+            places,
             claims: AtomicU64::new(0),
             released: watch::Sender::new(()),
             floor: tokio::sync::Mutex::new(Floor::uncounted(last.unwrap_or(Position::START))),
@@ -99,6 +110,34 @@ impl Topic {
     /// Nothing is kept, whatever was counted: batches that were staged and never committed.
     pub(super) fn empty(&self, added: u64) {
         self.removed.store(added, Relaxed);
+    }
+
+    /// So many events were stored.
+    pub(super) fn published(&self, events: u64) {
+        self.published.fetch_add(events, Relaxed);
+    }
+
+    /// So many events were removed that some group had not settled.
+    pub(super) fn lost(&self, events: u64) {
+        self.lost.fetch_add(events, Relaxed);
+    }
+
+    pub(super) fn count_into(&self, counts: &mut Counts) {
+        match self.shown {
+            Some(_) => counts.topics.push(TopicCounts {
+                topic: self.name.clone(),
+                published: self.published.load(Relaxed),
+                lost: self.lost.load(Relaxed),
+                kept_bytes: self.kept(),
+            }),
+            None => counts.topics_hidden += 1,
+        }
+        for (name, group) in self.groups.lock().iter() {
+            match group.shown {
+                Some(_) => counts.groups.push(group.tally.read(&self.name, name)),
+                None => counts.groups_hidden += 1,
+            }
+        }
     }
 
     /// Whether these bytes may be added. Groups hold events until they have settled them, so only groups can fill a topic;
@@ -152,12 +191,14 @@ impl Topic {
         let mut released = self.released.subscribe();
         let number = self.claims.fetch_add(1, Relaxed);
         loop {
-            match self.try_claim(group, number) {
+            let (reader, tally) = self.try_claim(group, number);
+            match reader {
                 Reader::None => {
                     return Ok(Claim {
                         topic: self.clone(),
                         group: group.to_owned(),
                         number,
+                        tally,
                     });
                 }
                 Reader::Active(_) => {
@@ -170,20 +211,23 @@ impl Topic {
     }
 
     /// The reader that the group had.
-    fn try_claim(&self, name: &str, number: u64) -> Reader {
+    fn try_claim(&self, name: &str, number: u64) -> (Reader, Arc<Tally>) {
         let mut groups = self.groups.lock();
-        let group = groups.entry(name.to_owned()).or_insert(Group {
+        let group = groups.entry(name.to_owned()).or_insert_with(|| Group {
             settled: Position::START,
             seen_at: Timestamp(0),
             reader: Reader::None,
             stored: false,
+            tally: Arc::default(),
+            shown: self.places.group(name),
         });
         let reader = group.reader;
         if reader == Reader::None {
             group.reader = Reader::Active(number);
         }
+        let tally = group.tally.clone();
         self.group_count.store(groups.len(), Relaxed);
-        reader
+        (reader, tally)
     }
 
     /// The subscription of that claim was dropped: the next one may wait for it.
@@ -201,6 +245,7 @@ pub(super) struct Claim {
     topic: Arc<Topic>,
     group: String,
     number: u64,
+    tally: Arc<Tally>,
 }
 
 /// Dropping it says that the claim will be given up soon.
@@ -229,6 +274,11 @@ impl Claim {
         &self.topic
     }
 
+    /// The group's numbers.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// The group's rows are gone.
     pub(super) fn forget(self) {
         if let Some(group) = self.topic.groups.lock().get_mut(&self.group) {
@@ -251,20 +301,23 @@ impl Drop for Claim {
     }
 }
 
-async fn read_groups(kv: &dyn Kv, log: &Bytes) -> Result<HashMap<String, Group>> {
+async fn read_groups(kv: &dyn Kv, log: &Bytes, places: &Places) -> Result<HashMap<String, Group>> {
     let mut groups = HashMap::new();
     let mut scan = Scan::prefix(Keyspace::State, log.clone());
     loop {
         let page = kv.scan(scan.clone()).await?;
         for (key, entry) in &page.rows {
             let cursor = Cursor::decode(&entry.value)?;
+            let name = String::from_utf8_lossy(&key[log.len()..]).into_owned();
             let group = Group {
                 settled: cursor.settled(),
                 seen_at: cursor.seen_at,
                 reader: Reader::None,
                 stored: true,
+                tally: Arc::default(),
+                shown: places.group(&name),
             };
-            groups.insert(String::from_utf8_lossy(&key[log.len()..]).into_owned(), group);
+            groups.insert(name, group);
         }
         match page.rows.last() {
             Some((last, _)) if page.more => scan = scan.after(last),

@@ -84,7 +84,7 @@ impl Row {
         }
     }
 
-    fn end(&self) -> Option<Timestamp> {
+    pub(super) fn end(&self) -> Option<Timestamp> {
         self.ends.map(Timestamp)
     }
 }

@@ -78,7 +78,7 @@ impl Values {
                 });
                 Some(Outcome::Written { version, before })
             }
-            Ok(Reply::Found(found)) => {
+            Ok(Reply::Found(found) | Reply::FoundUntil { found, .. }) => {
                 let (value, version) = split(&found);
                 *self.seen.lock() = version;
                 Some(Outcome::Found { value, version })
