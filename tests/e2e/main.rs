@@ -6,6 +6,7 @@ mod clients;
 mod crash;
 mod disk;
 mod exits;
+mod faces;
 mod go;
 mod java;
 mod js;

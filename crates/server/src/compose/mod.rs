@@ -81,12 +81,7 @@ pub fn run(
         configured: Mutex::new(config.components.clone()),
     };
     let consumer = layotto::consume(&config, live.clone(), &readiness, &io)?;
-    let families = Families {
-        layotto: layotto::grpc(&config, live, Arc::new(composer)),
-        primitives: atomix::primitives(&atomix),
-        control: atomix::control(&atomix),
-        admin: atomix::admin(&atomix),
-    };
+    let families = families(&config, live, composer, &atomix);
     shutdown.hook("partitions", move || async move { hosts.close() });
     shutdown.hook("tasks", move || async move { tasks.ended().await });
     if let Some(consumer) = consumer {
@@ -110,6 +105,15 @@ pub fn run(
     let apps = apps.draining(move || stopping.stopped("shutdown"));
     let outcome = main_runtime()?.block_on(bound.run(apps, shutdown));
     engine::check(&engine).and(outcome)
+}
+
+fn families(config: &Config, live: Arc<Live>, composer: Composer, atomix: &api_atomix::Service) -> Families {
+    Families {
+        layotto: layotto::grpc(config, live, Arc::new(composer)),
+        primitives: atomix::primitives(atomix),
+        control: atomix::control(atomix),
+        admin: atomix::admin(atomix),
+    }
 }
 
 async fn open_all(opener: Opener, mut config: Config) -> Result<(Config, Components, Vec<Upkeep>)> {
