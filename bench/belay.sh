@@ -37,7 +37,7 @@ trap finish EXIT
 start() { "$@" >"$work/out.$1.$$" 2>&1 & pids+=($!); }
 
 cat >"$work/belay.yaml" <<YAML
-listen: { layotto: '127.0.0.1:6001', admin: '127.0.0.1:6002' }
+listen: { layotto: '127.0.0.1:6001', admin: '127.0.0.1:6002', primitives: 'off', control: 'off' }
 data_dir: $work/data
 telemetry: { log: { level: warn } }
 apps: [{ id: bench, callback: '127.0.0.1:6003' }]
@@ -96,13 +96,17 @@ for part in "${parts[@]}"; do
         "$belay" run --config "$work/belay.yaml" --data-dir "$work/start" --layotto-listen 127.0.0.1:6008 --admin-listen 127.0.0.1:6009
       ;;
     memory)
-      echo "| minute | resident MiB |"
-      echo "|---|---|"
+      resident() { awk '/VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$belay_pid/status"; }
+      echo "| minute | resident MiB at its end | lowest | highest |"
+      echo "|---|---|---|---|"
+      (while sleep 1; do echo "$(resident)" >>"$work/resident"; done) &
+      pids+=($!)
       for minute in $(seq "${MINUTES:-10}"); do
         for op in get-state save-state publish lock next-id; do
           "$blocks" load --target "$ours,publish-topic=unread" --op "$op" --in-flight 64 --secs 11 --warm 0.5 --repeat 1 >/dev/null
         done
-        echo "| $minute | $(awk '/VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$belay_pid/status") |"
+        echo "| $minute | $(resident) | $(sort -n "$work/resident" | sed -n '1p') | $(sort -n "$work/resident" | sed -n '$p') |"
+        : >"$work/resident"
       done
       ;;
     *) echo "no part $part; the head of this file lists them" >&2; exit 2 ;;
