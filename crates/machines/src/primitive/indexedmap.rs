@@ -27,9 +27,10 @@ use std::time::Duration;
 use base::{Error, Result, Timestamp, codes, limits};
 use bytes::{Bytes, BytesMut};
 
-use super::{Type, Versioned, ttl, version};
+use super::{Type, Versioned, collection, ttl, version};
+use crate::engine::PartScan;
 use crate::key::{Address, Key};
-use crate::message::Expire;
+use crate::message::{Expire, Sweep};
 use crate::row::Stored;
 use crate::step::{Answer, At};
 use crate::view::{Stop, View};
@@ -93,6 +94,8 @@ pub enum Reply {
     Overview {
         generation: u64,
         size: u64,
+        /// Of generations before this one rows are being removed.
+        swept: u64,
     },
     Cleared,
 }
@@ -133,6 +136,9 @@ struct Head {
     index: u64,
     #[prost(uint64, tag = "3")]
     size: u64,
+    /// Of generations before this one rows are being removed.
+    #[prost(uint64, tag = "4")]
+    swept: u64,
 }
 
 impl Stored for Head {}
@@ -193,7 +199,7 @@ pub(super) fn apply(
             expect,
         } => Reply::Entry(map.update(at, which, (value, *ttl), *expect)?),
         Command::Remove { which, expect } => Reply::Entry(map.remove(at, which, *expect)?),
-        Command::Clear => map.clear(),
+        Command::Clear => map.clear(at),
     };
     Ok(Answer::Now(reply.into()))
 }
@@ -210,7 +216,9 @@ pub(super) fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Q
         Query::Overview => Ok(Reply::Overview {
             generation: head.generation,
             size: head.size,
+            swept: head.swept,
         }),
+        Query::Cleared { generation, .. } if *generation < head.swept => Err(removed_already().into()),
         Query::Cleared { generation, key } => {
             let found = find(view, address, *generation, &Which::Key(key.clone()))?;
             let (index, row) = found.ok_or_else(missing)?;
@@ -230,6 +238,46 @@ pub(super) fn expire(view: &mut View<'_>, address: &Address, expire: &Expire) ->
         _ => {}
     }
     Ok(())
+}
+
+/// Removes some rows of a generation that was cleared, and comes again for the next ones.
+pub(super) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Sweep) -> Result<(), Stop> {
+    let mut head: Head = view.load(&Key::head(address))?.unwrap_or_default();
+    let page = view.range(&PartScan {
+        part: ENTRIES,
+        prefix: Bytes::copy_from_slice(&sweep.generation.to_be_bytes()),
+        after: Some(sweep.after.clone()).filter(|after| !after.is_empty()),
+        limit: limits::COLLECTION_SWEEP_ROWS,
+        descending: false,
+    })?;
+    if head.swept <= sweep.generation {
+        head.swept = sweep.generation.saturating_add(1);
+        view.store(Key::head(address), &head);
+    }
+    let mut last = None;
+    for (name, row) in page.rows {
+        let row = EntryRow::from_row(&row)?;
+        let index = name.slice(8.min(name.len())..);
+        life(address, &index).change(view, row.end(), None, 0);
+        view.delete(Key::part(address, KEYS, &key_name(sweep.generation, &row.key)));
+        view.delete(Key::part(address, ENTRIES, &name));
+        last = Some(name);
+    }
+    if let Some(after) = last.filter(|_| page.more) {
+        let due = at.now.plus(limits::COLLECTION_SWEEP_STEP_PAUSE);
+        let next = Sweep {
+            after,
+            ..sweep.clone()
+        };
+        collection::set_sweep(view, address, due, next);
+    }
+    Ok(())
+}
+
+/// Whoever reads what a clear has removed comes too late.
+fn removed_already() -> Error {
+    let message = "what was cleared is being removed already: watch again, and read everything anew";
+    Error::new(codes::WATCH_BEHIND, message)
 }
 
 /// A map while a step changes it.
@@ -296,13 +344,20 @@ impl<'m, 'v> Map<'m, 'v> {
         Ok(row.entry(index))
     }
 
-    fn clear(&mut self) -> Reply {
+    fn clear(&mut self, at: At) -> Reply {
         if self.head.size > 0 {
             let generation = self.head.generation;
             self.head.generation = generation.saturating_add(1);
             self.head.size = 0;
             self.save();
             self.view.emit(Event::Cleared { generation });
+            let sweep = Sweep {
+                primitive: Type::IndexedMap.number(),
+                generation,
+                after: Bytes::new(),
+            };
+            let due = at.now.plus(limits::COLLECTION_SWEEP_PAUSE);
+            collection::set_sweep(self.view, self.address, due, sweep);
         }
         Reply::Cleared
     }

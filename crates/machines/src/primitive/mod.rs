@@ -198,7 +198,10 @@ pub(crate) fn expire(view: &mut View<'_>, at: At, address: &Address, expire: &Ex
 
 /// What was cleared from a collection can be removed.
 pub(crate) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Sweep) -> Result<(), Stop> {
-    collection::sweep(view, at, address, sweep)
+    match Type::of_number(sweep.primitive) {
+        Some(Type::IndexedMap) => indexedmap::sweep(view, at, address, sweep),
+        _ => collection::sweep(view, at, address, sweep),
+    }
 }
 
 /// A request has waited as long as it wanted to.

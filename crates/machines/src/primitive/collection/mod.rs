@@ -289,7 +289,7 @@ pub(super) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Swee
     Ok(())
 }
 
-fn set_sweep(view: &mut View<'_>, address: &Address, due: Timestamp, sweep: Sweep) {
+pub(super) fn set_sweep(view: &mut View<'_>, address: &Address, due: Timestamp, sweep: Sweep) {
     let mut id = BytesMut::with_capacity(9);
     id.put_u8(SWEEPING);
     id.put_u64(sweep.generation);

@@ -6,7 +6,7 @@
 use base::{Error, Result, Timestamp, codes, limits};
 use bytes::Bytes;
 
-use super::{ENTRIES, Entry, EntryRow, Query, Reply, entry_name, missing};
+use super::{ENTRIES, Entry, EntryRow, Query, Reply, entry_name, missing, removed_already};
 use crate::engine::{Engine, PartScan, Snapshot};
 use crate::key::Address;
 use crate::primitive::ttl;
@@ -27,7 +27,7 @@ pub enum Order {
 pub async fn nearest(engine: &dyn Engine, address: &Address, mut order: Order) -> Result<Entry> {
     let now = engine.now();
     let snapshot = engine.snapshot(address)?;
-    let generation = generation(&*snapshot).await?;
+    let (generation, _) = overview(&*snapshot).await?;
     // Nearly always the first row is it; those whose time is over are removed soon.
     let mut limit = 1;
     loop {
@@ -94,8 +94,12 @@ impl Listing {
                 engine.snapshot(address)?
             }
         };
+        let overview = overview(&*snapshot).await?;
         if self.cleared.is_none() && self.after == 0 {
-            self.generation = generation(&*snapshot).await?;
+            self.generation = overview.0;
+        }
+        if self.generation < overview.1 {
+            return Err(removed_already());
         }
         let order = Order::After(self.after);
         let page = snapshot.scan(scan(self.generation, order, limits::LISTING_ROWS));
@@ -116,9 +120,12 @@ impl Listing {
     }
 }
 
-async fn generation(snapshot: &dyn Snapshot) -> Result<u64> {
+/// The generation that is there, and the first one whose rows are all kept.
+async fn overview(snapshot: &dyn Snapshot) -> Result<(u64, u64)> {
     match snapshot.read(Query::Overview.into()).await?.try_into() {
-        Ok(Reply::Overview { generation, .. }) => Ok(generation),
+        Ok(Reply::Overview {
+            generation, swept, ..
+        }) => Ok((generation, swept)),
         _ => {
             let message = "a machine has given another one's answer";
             Err(Error::new(codes::INTERNAL, message))

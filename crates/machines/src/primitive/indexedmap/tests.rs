@@ -105,7 +105,7 @@ fn get(bench: &mut Bench, which: Which) -> Option<Entry> {
 fn overview(bench: &mut Bench) -> (u64, u64) {
     let reply = bench.read(Query::Overview).expect("it never fails");
     match Reply::try_from(reply).expect("an indexed map's reply") {
-        Reply::Overview { generation, size } => (generation, size),
+        Reply::Overview { generation, size, .. } => (generation, size),
         other => panic!("no overview: {other:?}"),
     }
 }
@@ -305,7 +305,11 @@ fn a_timer_from_before_a_clear_ends_nothing() {
     bench.apply(append("a", "w"));
     bench.advance(100);
     assert_eq!(get(&mut bench, key("a")), Some(entry("a", 2, "w", 3)));
-    assert_eq!(bench.count(Table::Timer), 0);
+    assert_eq!(
+        bench.count(Table::Timer),
+        1,
+        "the one that removes what was cleared"
+    );
 }
 
 #[test]
@@ -322,6 +326,28 @@ fn a_key_that_is_too_long_is_refused() {
     let long = "k".repeat(limits::ENTRY_KEY_BYTES_MAX + 1);
     let commands = [append(&long, "v"), append(&long[1..], "v")];
     check(&commands, &[Err(codes::KEY_INVALID), Ok((1, 1))]);
+}
+
+#[test]
+fn what_was_cleared_is_removed_after_a_while_and_what_came_since_stays() {
+    let mut bench = Bench::new();
+    let entries = limits::COLLECTION_SWEEP_ROWS + 1;
+    for number in 0..entries {
+        bench.apply(append_for(&format!("key {number}"), 3_600_000));
+    }
+    bench.apply(Command::Clear);
+    bench.apply(append("key 0", "new"));
+    assert_eq!(bench.count(Table::Machine), 2 * entries + 3);
+    let pause = limits::COLLECTION_SWEEP_PAUSE + limits::COLLECTION_SWEEP_STEP_PAUSE;
+    bench.advance(u64::try_from(pause.as_millis()).expect("a short pause"));
+    // The head, and one entry with its key; no timer of what is gone.
+    assert_eq!((bench.count(Table::Machine), bench.count(Table::Timer)), (3, 0));
+    let cleared = Query::Cleared {
+        generation: 0,
+        key: "key 1".into(),
+    };
+    let error = bench.read(cleared).expect_err("it is gone");
+    assert_eq!(error.code(), codes::WATCH_BEHIND);
 }
 
 #[test]

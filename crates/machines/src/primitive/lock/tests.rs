@@ -358,7 +358,12 @@ impl Model {
             || self.queue.iter().any(|(waiter, ..)| *waiter == session)
     }
 
-    fn release(&mut self) {
+    /// To the first whose time is not over at that very moment either.
+    fn release(&mut self, now: u64) {
+        let over = |ends: Option<u64>| ends.is_some_and(|ends| ends <= now);
+        let waiters = self.queue.iter().filter(|(_, _, ends)| over(*ends));
+        let late: Vec<Request> = waiters.map(|(_, request, _)| *request).collect();
+        self.drop_waiters(|_, request| late.contains(&request));
         let next = self.queue.pop_front();
         self.holder = next.map(|(session, request, _)| (session, request));
         self.granted.extend(self.holder.map(|(_, request)| request));
@@ -389,7 +394,7 @@ impl Model {
 
     fn lose(&mut self, session: u128, now: u64, over_at: u64) {
         if over_at <= now {
-            self.over(session);
+            self.over(session, now);
         } else if self.holds(session) {
             let known = self.ends.iter().find(|(found, _)| *found == session);
             let earliest = known.map_or(over_at, |(_, at)| over_at.min(*at));
@@ -398,10 +403,10 @@ impl Model {
         }
     }
 
-    fn over(&mut self, session: u128) {
+    fn over(&mut self, session: u128, now: u64) {
         self.drop_waiters(|waiter, _| waiter == session);
         if self.holder.is_some_and(|(holder, _)| holder == session) {
-            self.release();
+            self.release(now);
         }
     }
 
@@ -416,7 +421,7 @@ impl Model {
             let end = self.ends.iter().map(|(session, at)| ((*at, 0), *session)).min();
             match (end, wait) {
                 (Some((due, session)), wait) if due.0 <= until && wait.is_none_or(|(wait, _)| due < wait) => {
-                    self.over(session);
+                    self.over(session, due.0);
                 }
                 (_, Some((due, request))) if due.0 <= until => self.drop_waiters(|_, found| found == request),
                 _ => return,
@@ -443,7 +448,7 @@ impl Both {
                 let expected = if owns { Done } else { NOT_HELD };
                 assert_eq!(run(bench, unlock(Session(session))), expected);
                 if owns {
-                    model.release();
+                    model.release(now);
                 }
             }
             Act::Abandon(number) => {
@@ -453,7 +458,7 @@ impl Both {
                 bench.apply(Step::Abandoned { primitive, request });
                 model.drop_waiters(|_, found| found == request);
                 if model.holder.is_some_and(|(_, found)| found == request) {
-                    model.release();
+                    model.release(now);
                 }
             }
             Act::Lose(session, after) => {
@@ -528,6 +533,7 @@ proptest! {
         for (pause, act) in history {
             both.model.advance(both.bench.now.0 + pause);
             both.bench.advance(pause);
+            both.compare();
             both.act(act);
             both.compare();
         }
