@@ -34,6 +34,8 @@ pub(crate) fn status(error: &Error) -> Status {
 fn grpc(error: &Error) -> Code {
     match error.code() {
         codes::ENGINE_STOPPED | codes::HOST_STOPPED => Code::Unknown,
+        // As the reference says it, whose controllers tell people so.
+        codes::DRIVER_UNKNOWN => Code::Internal,
         code => wire::status::code(code.kind),
     }
 }
