@@ -143,11 +143,18 @@ pub struct Fence {
 }
 
 impl Fence {
+    const PREFIX: &[u8] = b"\0owner/";
+
     /// The row that holds a partition's current epoch, in its first eight bytes, little endian.
     pub fn key(partition: u32) -> Key {
-        let mut key = b"\0owner/".to_vec();
+        let mut key = Fence::PREFIX.to_vec();
         key.extend_from_slice(&partition.to_be_bytes());
         Key::state(key)
+    }
+
+    /// Whether it is one of those rows: few, small, and needed for everything else.
+    pub fn owns(key: &Key) -> bool {
+        key.keyspace == Keyspace::State && key.bytes.starts_with(Fence::PREFIX)
     }
 }
 

@@ -11,7 +11,7 @@ use base::{Clock, Error, Result, codes, limits};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
-use ports::kv::{Batch, Durability, Outcome, Version, Write};
+use ports::kv::{Batch, Durability, Fence, Outcome, Version, Write};
 use tokio::sync::{oneshot, watch};
 
 use super::settings::Mode;
@@ -213,13 +213,15 @@ impl Room {
     }
 }
 
-/// What nobody waits for is bookkeeping, such as what a consumer has settled: small, and what lets rows be deleted.
+/// What nobody waits for is bookkeeping, such as what a consumer has settled: small, and what lets rows be deleted. Who owns
+/// a partition is written at every start, which a full disk must not prevent.
 fn grows(batch: &Batch) -> bool {
-    batch.durability != Durability::Buffered
-        && batch
-            .writes
-            .iter()
-            .any(|write| !matches!(write, Write::Delete { .. }))
+    let adds = |write: &Write| match write {
+        Write::Delete { .. } => false,
+        Write::Put { key, .. } => !Fence::owns(key),
+        Write::Append { .. } | Write::Add { .. } => true,
+    };
+    batch.durability != Durability::Buffered && batch.writes.iter().any(adds)
 }
 
 fn stopped() -> Error {

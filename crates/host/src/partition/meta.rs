@@ -2,7 +2,7 @@
 
 use base::{Error, Result, codes};
 use machines::Stored;
-use ports::kv::{Batch, Expect, Fence, Kv, Outcome};
+use ports::kv::{Batch, Durability, Expect, Fence, Kv, Outcome};
 
 use super::TURNS;
 use crate::keys;
@@ -38,6 +38,9 @@ impl Meta {
     }
 }
 
+/// Of what a new store begins with: whatever is synced later implies it, and a full disk does not refuse it.
+const FIRST: Durability = Durability::Buffered;
+
 /// How many partitions the store has: what it was made with, or `wanted` when it is new.
 pub(crate) async fn count(kv: &dyn Kv, wanted: u16) -> Result<u16> {
     let key = keys::count();
@@ -53,7 +56,8 @@ pub(crate) async fn count(kv: &dyn Kv, wanted: u16) -> Result<u16> {
     };
     let batch = Batch::default()
         .put(key.clone(), layout.to_row())
-        .expect(key, Expect::Absent);
+        .expect(key, Expect::Absent)
+        .durability(FIRST);
     match kv.commit(batch).await? {
         Outcome::Committed { .. } => Ok(wanted.max(1)),
         Outcome::Conflict { .. } => Err(Error::new(codes::CONTENDED, "another process sets this store up")),
@@ -67,7 +71,8 @@ pub(super) async fn begin(kv: &dyn Kv, partition: u16, fence: Fence) -> Result<M
     }
     let batch = Batch::default()
         .put(keys::turn(partition, 0), Meta::default().to_row())
-        .fenced(fence);
+        .fenced(fence)
+        .durability(FIRST);
     kv.commit(batch).await?;
     Ok(Meta::default())
 }
