@@ -27,11 +27,10 @@ pub struct Options {
     /// Memory for blocks read from disk, MiB: 1 to 1048576. Default: 64.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub cache_mib: u64,
-    /// Memory for the newest journal rows before they are written as a table, MiB: 1 to 1024. Default: 16. A
-    /// data directory keeps what it was made with.
+    /// Memory for the newest journal rows before they are written as a table, MiB: 1 to 1024. Default: 16.
     #[schemars(range(min = 1, max = 1_024))]
     pub journal_memory_mib: u64,
-    /// The same for state rows, kept likewise. Default: 16.
+    /// The same for state rows. Default: 64.
     #[schemars(range(min = 1, max = 1_024))]
     pub state_memory_mib: u64,
     /// Journal files that may pile up before tables are written, MiB: 64 to 65536. Default: 192.
@@ -50,7 +49,7 @@ impl Default for Options {
             sync_interval_ms: 50,
             cache_mib: 64,
             journal_memory_mib: 16,
-            state_memory_mib: 16,
+            state_memory_mib: 64,
             journals_max_mib: 192,
             reserve_mib: 64,
             accept_data_loss: false,
