@@ -23,10 +23,6 @@ impl Peer {
         self.gone.cancelled().await;
     }
 
-    pub fn is_gone(&self) -> bool {
-        self.gone.is_cancelled()
-    }
-
     /// The connection has ended. Whoever owns it calls this, once.
     pub fn leave(&self) {
         self.gone.cancel();

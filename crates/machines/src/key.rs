@@ -22,10 +22,6 @@ impl Address {
         Address(bytes.freeze())
     }
 
-    pub fn from_bytes(bytes: Bytes) -> Address {
-        Address(bytes)
-    }
-
     pub fn bytes(&self) -> &Bytes {
         &self.0
     }
