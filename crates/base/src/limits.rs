@@ -235,6 +235,13 @@ pub const STEP_CHANGES_MAX: usize = 8_192;
 pub const TIMERS_IN_MEMORY_MAX: usize = 50_000;
 /// How long a partition sleeps at most before it looks at the store's clock again.
 pub const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How long a partition whose batch was refused carries out one step at a time, so that a step that cannot be stored takes no
+/// other one along.
+pub const PARTITION_CAREFUL: Duration = Duration::from_secs(1);
+/// Letters from one partition to another that are on their way at once; others wait in the store.
+pub const LETTERS_IN_FLIGHT_MAX: u64 = 1_024;
+/// When letters whose receipt does not come are sent again.
+pub const LETTERS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Machines that are watched at once, per partition.
 pub const WATCHED_MACHINES_MAX: usize = 100_000;
 /// How far a watcher may fall behind: events, and their bytes.

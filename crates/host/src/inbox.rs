@@ -1,18 +1,27 @@
 //! Commands that wait for a partition's loop.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::{Context, Poll, Waker};
 
 use base::answers::Reply as Waiting;
 use base::{Code, Error, Result, codes, limits};
 use machines::{Address, Command, Reply};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
-/// A command and where its answer goes.
+/// A command and where it comes from.
 pub(crate) struct Queued {
     pub(crate) address: Address,
     pub(crate) command: Command,
-    pub(crate) caller: Option<Caller>,
+    pub(crate) sender: Sender,
+}
+
+pub(crate) enum Sender {
+    /// Waits for an answer.
+    Caller(Caller),
+    /// Another partition's letter.
+    Partition { from: u16, number: u64 },
+    /// The host itself.
+    Host,
 }
 
 pub(crate) struct Caller {
@@ -21,12 +30,21 @@ pub(crate) struct Caller {
     pub(crate) waiting: Waiting<Result<Reply>>,
 }
 
+/// What the loop takes at once.
+#[derive(Default)]
+pub(crate) struct Mail {
+    pub(crate) commands: VecDeque<Queued>,
+    /// From which partition, and up to which of the letters to it.
+    pub(crate) receipts: BTreeMap<u16, u64>,
+}
+
 #[derive(Default)]
 pub(crate) struct Inbox(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Queued>,
+    receipts: BTreeMap<u16, u64>,
     requests: u64,
     waker: Option<Waker>,
     closed: Option<Code>,
@@ -46,24 +64,29 @@ impl Inbox {
         if let Some(code) = state.closed {
             return Err(Error::new(code, code.title));
         }
-        // What frees things is told to machines in any case: a lock would stay taken.
-        if state.queue.len() >= limits::INBOX_COMMANDS_MAX && !queued.command.frees() {
+        // What frees things is told to machines in any case: a lock would stay taken. Letters have a limit of their own.
+        let is_bounded = matches!(queued.sender, Sender::Caller(_)) && !queued.command.frees();
+        if state.queue.len() >= limits::INBOX_COMMANDS_MAX && is_bounded {
             let message = format!("{} commands wait for their partition already", state.queue.len());
             return Err(Error::new(codes::ENGINE_QUEUE_FULL, message));
         }
         state.queue.push_back(queued);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(state);
         Ok(())
     }
 
-    /// What waits, at most so many; `None` when the inbox is closed and empty.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, max: usize) -> Poll<Option<VecDeque<Queued>>> {
+    /// A partition has received the letters up to that number.
+    pub(crate) fn receipt(&self, from: u16, number: u64) {
         let mut state = self.0.lock();
-        if state.queue.is_empty() {
+        let known = state.receipts.entry(from).or_default();
+        *known = number.max(*known);
+        wake(state);
+    }
+
+    /// What waits, at most so many commands; `None` when the inbox is closed and empty.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, max: usize) -> Poll<Option<Mail>> {
+        let mut state = self.0.lock();
+        if state.queue.is_empty() && state.receipts.is_empty() {
             if state.closed.is_some() {
                 return Poll::Ready(None);
             }
@@ -72,7 +95,10 @@ impl Inbox {
         }
         let rest = state.queue.len().min(max);
         let rest = state.queue.split_off(rest);
-        Poll::Ready(Some(std::mem::replace(&mut state.queue, rest)))
+        Poll::Ready(Some(Mail {
+            commands: std::mem::replace(&mut state.queue, rest),
+            receipts: std::mem::take(&mut state.receipts),
+        }))
     }
 
     /// What was taken and is for the next batch.
@@ -89,16 +115,21 @@ impl Inbox {
     pub(crate) fn close(&self, code: Code) -> VecDeque<Queued> {
         let mut state = self.0.lock();
         state.closed.get_or_insert(code);
-        let waker = state.waker.take();
+        state.receipts.clear();
         let waiting = std::mem::take(&mut state.queue);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(state);
         waiting
     }
 
     pub(crate) fn closed(&self) -> Option<Code> {
         self.0.lock().closed
+    }
+}
+
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

@@ -1,8 +1,10 @@
 //! The partition host: runs machines, one owner per partition, over any store that offers `Kv`.
 //!
 //! ```text
-//! submit ──► inbox ──► partition: apply many ──► one commit ──► when durable: events to watchers, answers to callers
-//!                       (the next batch is applied while the last one syncs)
+//! submit ──► inbox ──► partition: apply many ──► one commit ──► when durable: events to watchers, answers to callers,
+//!              ▲         (the next batch is applied                letters to other partitions, conversations to callees
+//!              │          while the last one syncs)                    │
+//!              └────────────────────────── carrier ◄───────────────────┘
 //! read ──► the store itself, on the caller's thread
 //! ```
 //!
@@ -12,6 +14,8 @@
 //! | `partition` | the loop that owns a partition: apply, commit, release, in order |
 //! | `partition/rows` | rows in memory, with write-through |
 //! | `partition/timers` | what is due, and when |
+//! | `partition/post` | letters to and from other partitions, each once in effect |
+//! | `carrier` | how letters travel |
 //! | `inbox` | commands that wait for the loop |
 //! | `hub` | who watches what |
 //! | `keys` | where the rows are in the store |
@@ -23,11 +27,12 @@ use async_trait::async_trait;
 use base::{Error, Result, Timestamp, codes, limits};
 use futures::future::BoxFuture;
 use machines::engine::{PartPage, PartScan, Snapshot, Watch};
-use machines::{Address, Command, Engine, Query, Reply, Request};
-use ports::kv::{Kv, Reads};
+use machines::{Address, Callee, Command, Engine, Query, Reply, Request};
+use ports::kv::{Fence, Kv, Reads};
 use ports::ownership::{Claim, Owner, Ownership};
 use tokio::runtime::Handle;
 
+mod carrier;
 mod hub;
 mod inbox;
 mod keys;
@@ -38,12 +43,13 @@ mod submitting;
 #[cfg(test)]
 mod tests;
 
+pub use carrier::{Carrier, Direct, Parcel};
 use hub::Hub;
 use inbox::Inbox;
 use partition::Partition;
 
 /// How a host is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// How many partitions a new store gets. An old one keeps what it has: addresses are spread over them for good.
     pub partitions: u16,
@@ -55,6 +61,9 @@ pub struct Options {
     pub cache_bytes: usize,
     /// How long sessions that were there before a restart have to come back.
     pub restart_grace: Duration,
+    pub carrier: Arc<dyn Carrier>,
+    /// Who talks to user code; `None` as long as no machine wants that.
+    pub callee: Option<Arc<dyn Callee>>,
 }
 
 impl Default for Options {
@@ -65,6 +74,8 @@ impl Default for Options {
             lease: limits::OWNERSHIP_LEASE_MAX,
             cache_bytes: limits::PARTITION_CACHE_BYTES,
             restart_grace: limits::SESSION_RESTART_GRACE,
+            carrier: Arc::new(Direct),
+            callee: None,
         }
     }
 }
@@ -88,6 +99,15 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    fn new(fence: &Fence) -> Arc<Gate> {
+        Arc::new(Gate {
+            number: u16::try_from(fence.partition).expect("partitions are numbered with 16 bits"),
+            epoch: fence.epoch,
+            inbox: Inbox::default(),
+            hub: Hub::default(),
+        })
+    }
+
     fn request(&self, number: u64) -> Request {
         Request {
             epoch: self.epoch,
@@ -107,15 +127,19 @@ impl Host {
         runtimes: &[Handle],
     ) -> Result<Host> {
         let count = partition::count(&*kv, options.partitions).await?;
-        let opening = (0..count).map(|number| open_one(&kv, &ownership, &options, number));
+        let claims = (0..count).map(|number| claim(&*ownership, &options, number));
+        let fences = futures::future::try_join_all(claims).await?;
+        let gates = fences.iter().map(Gate::new).collect();
+        let host = Host(Arc::new(Shared { kv, gates }));
+        let opening = fences
+            .into_iter()
+            .map(|fence| Partition::open(host.clone(), ownership.clone(), fence, &options));
         let partitions = futures::future::try_join_all(opening).await?;
-        let mut gates = vec![];
         for (partition, runtime) in partitions.into_iter().zip(runtimes.iter().cycle()) {
-            gates.push(partition.gate());
             let _inside = runtime.enter();
             drop(base::task::spawn("partition", partition.run()));
         }
-        Ok(Host(Arc::new(Shared { kv, gates })))
+        Ok(host)
     }
 
     /// Stops the loops: what is applied is committed and answered, what waits is refused.
@@ -126,27 +150,30 @@ impl Host {
     }
 
     fn gate(&self, address: &Address) -> &Arc<Gate> {
-        &self.0.gates[(address.hash() % self.0.gates.len() as u64) as usize]
+        &self.0.gates[usize::from(self.partition(address))]
+    }
+
+    /// Where the machine lives.
+    fn partition(&self, address: &Address) -> u16 {
+        (address.hash() % self.0.gates.len() as u64) as u16
+    }
+
+    fn partitions(&self) -> u16 {
+        self.0.gates.len() as u16
     }
 }
 
-async fn open_one(
-    kv: &Arc<dyn Kv>,
-    ownership: &Arc<dyn Ownership>,
-    options: &Options,
-    number: u16,
-) -> Result<Partition> {
+async fn claim(ownership: &dyn Ownership, options: &Options, number: u16) -> Result<Fence> {
     let claim = ownership
         .claim(u32::from(number), &options.owner, options.lease)
         .await?;
-    let fence = match claim {
-        Claim::Granted(fence) => fence,
+    match claim {
+        Claim::Granted(fence) => Ok(fence),
         Claim::Held { by } => {
             let message = format!("partition {number} belongs to {}", by.0);
-            return Err(Error::new(codes::FENCED, message));
+            Err(Error::new(codes::FENCED, message))
         }
-    };
-    Partition::open(kv.clone(), ownership.clone(), fence, options).await
+    }
 }
 
 #[async_trait]

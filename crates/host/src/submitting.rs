@@ -12,7 +12,7 @@ use machines::{Address, Command, Reply};
 use tokio::sync::oneshot;
 
 use crate::Gate;
-use crate::inbox::{Caller, Queued};
+use crate::inbox::{Caller, Queued, Sender};
 
 pub(crate) fn submit(
     gate: Arc<Gate>,
@@ -27,11 +27,10 @@ pub(crate) fn submit(
         address: address.clone(),
         abandoned,
     });
-    let caller = Some(Caller { number, waiting });
     let queued = Queued {
         address,
         command,
-        caller,
+        sender: Sender::Caller(Caller { number, waiting }),
     };
     match gate.inbox.put(queued) {
         Ok(()) => Submitted { answer, taker }.boxed(),
@@ -72,7 +71,7 @@ impl Drop for Submitted {
         let queued = Queued {
             command: taker.abandoned,
             address: taker.address,
-            caller: None,
+            sender: Sender::Host,
         };
         // A partition that has stopped has nobody waiting.
         drop(taker.gate.inbox.put(queued));

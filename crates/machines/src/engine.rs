@@ -39,6 +39,23 @@ pub trait Engine: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Holds conversations with user code: the way out for machines of one family.
+///
+/// What MUST hold of a host:
+/// - [`Callee::talk`] comes after the step that wanted it is durable ([`View::converse`](crate::View::converse)), and again at
+///   every start until the machine has hung up; it may come more than once about the same;
+/// - [`Callee::hang_up`] comes after the step that hung up is durable. After a crash it does not come: nobody talks then.
+///
+/// What MUST hold of a callee: both return at once, and never wait for the engine. What user code says goes to the machine as
+/// commands; what the machine says comes as their answers, or through [`Engine::watch`]. Whether a command belongs to a talk
+/// that is over already is for the machine to tell, by what it has written into `about`.
+pub trait Callee: Send + Sync {
+    /// `about`: the row that the machine gave.
+    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes);
+
+    fn hang_up(&self, address: &Address);
+}
+
 /// A machine's rows at one moment.
 #[async_trait]
 pub trait Snapshot: Send + Sync {

@@ -22,6 +22,11 @@ impl Address {
         Address(bytes.freeze())
     }
 
+    /// Of bytes that are one already.
+    pub fn of(bytes: Bytes) -> Address {
+        Address(bytes)
+    }
+
     pub fn bytes(&self) -> &Bytes {
         &self.0
     }
@@ -49,10 +54,23 @@ pub enum Table {
     Timer,
     /// What a session holds: address, session. Found again at a start, when every connection is gone.
     Session,
+    /// A conversation with user code that a machine wants: address. Begun again at every start, until the machine hangs up.
+    Conversation,
+    /// A [`Letter`](crate::message::Letter) to another partition: that partition, number. Written by the host.
+    Letter,
+    /// How far the letters of another partition were received: that partition. Written by the host.
+    Received,
 }
 
 impl Table {
-    pub const ALL: [Table; 3] = [Table::Machine, Table::Timer, Table::Session];
+    pub const ALL: [Table; 6] = [
+        Table::Machine,
+        Table::Timer,
+        Table::Session,
+        Table::Conversation,
+        Table::Letter,
+        Table::Received,
+    ];
 
     /// Its byte in a stored key.
     pub fn byte(self) -> u8 {
@@ -60,6 +78,9 @@ impl Table {
             Table::Machine => b'm',
             Table::Timer => b't',
             Table::Session => b's',
+            Table::Conversation => b'c',
+            Table::Letter => b'l',
+            Table::Received => b'r',
         }
     }
 }
@@ -122,6 +143,46 @@ impl Key {
         }
     }
 
+    pub fn conversation(address: &Address) -> Key {
+        let mut bytes = BytesMut::with_capacity(2 + address.0.len());
+        put_address(&mut bytes, address);
+        Key {
+            table: Table::Conversation,
+            bytes: bytes.freeze(),
+        }
+    }
+
+    pub fn decode_conversation(key: &Bytes) -> Option<Address> {
+        let (address, rest) = split_address(key)?;
+        rest.is_empty().then_some(address)
+    }
+
+    pub fn letter(to: u16, number: u64) -> Key {
+        let mut bytes = BytesMut::with_capacity(10);
+        bytes.put_u16(to);
+        bytes.put_u64(number);
+        Key {
+            table: Table::Letter,
+            bytes: bytes.freeze(),
+        }
+    }
+
+    /// Which partition a letter is for, and its number.
+    pub fn decode_letter(key: &Bytes) -> Option<(u16, u64)> {
+        let (to, number) = key.split_first_chunk::<2>()?;
+        Some((
+            u16::from_be_bytes(*to),
+            u64::from_be_bytes(number.try_into().ok()?),
+        ))
+    }
+
+    pub fn received(from: u16) -> Key {
+        Key {
+            table: Table::Received,
+            bytes: Bytes::copy_from_slice(&from.to_be_bytes()),
+        }
+    }
+
     pub fn decode_session(key: &Bytes) -> Option<(Address, Session)> {
         let (address, session) = split_address(key)?;
         let session = u128::from_be_bytes(session.as_ref().try_into().ok()?);
@@ -159,7 +220,13 @@ mod tests {
         let timer = Key::timer(77, &address, b"id");
         assert_eq!(Key::decode_timer(&timer.bytes), Some((77, address.clone())));
         let session = Key::session(&address, Session(5));
-        assert_eq!(Key::decode_session(&session.bytes), Some((address, Session(5))));
+        assert_eq!(
+            Key::decode_session(&session.bytes),
+            Some((address.clone(), Session(5)))
+        );
+        let conversation = Key::conversation(&address);
+        assert_eq!(Key::decode_conversation(&conversation.bytes), Some(address));
+        assert_eq!(Key::decode_letter(&Key::letter(3, 9).bytes), Some((3, 9)));
     }
 
     #[test]
@@ -169,5 +236,7 @@ mod tests {
             None
         );
         assert_eq!(Key::decode_session(&Bytes::new()), None);
+        assert_eq!(Key::decode_conversation(&Bytes::from_static(b"\0\x01ab")), None);
+        assert_eq!(Key::decode_letter(&Bytes::from_static(b"\0\x01abc")), None);
     }
 }

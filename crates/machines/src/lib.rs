@@ -18,10 +18,12 @@ pub mod primitive;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+#[cfg(any(test, feature = "relay"))]
+pub mod relay;
 #[cfg(test)]
 mod testing;
 
-pub use engine::Engine;
+pub use engine::{Callee, Engine};
 pub use key::{Address, Key, Session, Table};
 pub use message::Message;
 pub use row::Stored;

@@ -6,7 +6,11 @@ use crate::step::Request;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
+    #[cfg_attr(not(any(test, feature = "relay")), prost(oneof = "Body", tags = "1, 2, 3, 4"))]
+    #[cfg_attr(
+        any(test, feature = "relay"),
+        prost(oneof = "Body", tags = "1, 2, 3, 4, 1000")
+    )]
     pub body: Option<Body>,
 }
 
@@ -26,7 +30,23 @@ pub enum Body {
     /// What was cleared from a collection can be removed.
     #[prost(message, tag = "4")]
     Sweep(Sweep),
+    /// See [`crate::relay`].
+    #[cfg(any(test, feature = "relay"))]
+    #[prost(message, tag = "1000")]
+    Relay(crate::relay::Message),
 }
+
+/// A message on its way to another machine.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Letter {
+    /// The bytes of the receiver's [`Address`](crate::Address).
+    #[prost(bytes = "bytes", tag = "1")]
+    pub to: bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub message: Option<Message>,
+}
+
+impl Stored for Letter {}
 
 impl From<Body> for Message {
     fn from(body: Body) -> Message {

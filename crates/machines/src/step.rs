@@ -59,6 +59,8 @@ pub enum Command {
         session: Session,
         over_at: Timestamp,
     },
+    #[cfg(any(test, feature = "relay"))]
+    Relay(crate::relay::Command),
 }
 
 impl Command {
@@ -84,6 +86,8 @@ pub enum Reply {
     Primitive(primitive::Reply),
     /// To what nobody waits for.
     Done,
+    #[cfg(any(test, feature = "relay"))]
+    Relay(crate::relay::Reply),
 }
 
 /// What those who watch a machine are told.
@@ -105,6 +109,8 @@ impl Event {
 #[derive(Clone, Debug)]
 pub enum Query {
     Primitive(primitive::Query),
+    #[cfg(any(test, feature = "relay"))]
+    Relay,
 }
 
 /// One step of one machine. The same command on the same rows gives the same step, and a step that was stopped may be
@@ -120,6 +126,8 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
                     primitive::session_over(view, at, address, (*session).into())?;
                 }
                 Some(Body::Sweep(sweep)) => primitive::sweep(view, at, address, sweep)?,
+                #[cfg(any(test, feature = "relay"))]
+                Some(Body::Relay(message)) => crate::relay::receive(view, at, address, message)?,
                 // Of a later Belay, or damaged: nobody here can do it.
                 None => {}
             }
@@ -133,6 +141,8 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
             primitive::session_lost(view, at, address, (*session, *over_at))?;
             Ok(Answer::Now(Reply::Done))
         }
+        #[cfg(any(test, feature = "relay"))]
+        Command::Relay(command) => crate::relay::apply(view, at, address, command),
     }
 }
 
@@ -140,6 +150,8 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
 pub fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -> Result<Reply, Stop> {
     match query {
         Query::Primitive(query) => primitive::read(view, now, address, query).map(Reply::Primitive),
+        #[cfg(any(test, feature = "relay"))]
+        Query::Relay => crate::relay::read(view, address).map(Reply::Relay),
     }
 }
 

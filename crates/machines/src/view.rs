@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::{PartPage, PartScan};
 use crate::key::{Address, Key, Table};
-use crate::message::Message;
+use crate::message::{Letter, Message};
 use crate::row::Stored;
 use crate::step::{Event, Reply, Request};
 
@@ -57,6 +57,7 @@ pub enum Effect {
 pub struct View<'a> {
     rows: &'a dyn Rows,
     changes: BTreeMap<Key, Option<Bytes>>,
+    letters: Vec<Letter>,
     effects: Vec<Effect>,
 }
 
@@ -64,6 +65,7 @@ pub struct View<'a> {
 #[derive(Debug, Default)]
 pub struct Stepped {
     pub changes: BTreeMap<Key, Option<Bytes>>,
+    pub letters: Vec<Letter>,
     pub effects: Vec<Effect>,
 }
 
@@ -72,6 +74,7 @@ impl<'a> View<'a> {
         View {
             rows,
             changes: BTreeMap::new(),
+            letters: vec![],
             effects: vec![],
         }
     }
@@ -79,6 +82,7 @@ impl<'a> View<'a> {
     pub fn finish(self) -> Stepped {
         Stepped {
             changes: self.changes,
+            letters: self.letters,
             effects: self.effects,
         }
     }
@@ -134,6 +138,25 @@ impl<'a> View<'a> {
         self.delete(Key::timer(due.0, address, id));
     }
 
+    /// Sends `message` to another machine, wherever it lives: exactly once in effect, and in the order of sending between two
+    /// partitions.
+    pub fn send(&mut self, to: &Address, message: impl Into<Message>) {
+        self.letters.push(Letter {
+            to: to.bytes().clone(),
+            message: Some(message.into()),
+        });
+    }
+
+    /// From now on the machine wants to be talked for, by the [`Callee`](crate::engine::Callee) of its family, about `about`.
+    /// A later call replaces an earlier one.
+    pub fn converse(&mut self, address: &Address, about: &impl Stored) {
+        self.store(Key::conversation(address), about);
+    }
+
+    pub fn hang_up(&mut self, address: &Address) {
+        self.delete(Key::conversation(address));
+    }
+
     pub fn emit(&mut self, event: impl Into<Event>) {
         self.effects.push(Effect::Event(event.into()));
     }
@@ -144,6 +167,11 @@ impl<'a> View<'a> {
 }
 
 impl Stepped {
+    /// Whether it leaves something that has to be stored.
+    pub fn is_durable(&self) -> bool {
+        !self.changes.is_empty() || !self.letters.is_empty()
+    }
+
     /// Changes of one table.
     pub fn of(&self, table: Table) -> impl Iterator<Item = (&Bytes, Option<&Bytes>)> {
         let own = self.changes.iter().filter(move |(key, _)| key.table == table);

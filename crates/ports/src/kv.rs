@@ -177,6 +177,8 @@ pub struct Batch {
     pub conditions: Vec<Condition>,
     pub fence: Option<Fence>,
     pub durability: Durability,
+    /// It leaves less behind than there was, though it also puts rows: a store that takes deletes only takes it.
+    pub shrinks: bool,
 }
 
 impl Batch {
@@ -214,6 +216,23 @@ impl Batch {
     pub fn durability(mut self, durability: Durability) -> Batch {
         self.durability = durability;
         self
+    }
+
+    pub fn shrinks(mut self, shrinks: bool) -> Batch {
+        self.shrinks = shrinks;
+        self
+    }
+
+    /// Whether it needs room: what a store that is nearly full refuses. What nobody waits for is bookkeeping, such as what a
+    /// consumer has settled: small, and what lets rows be deleted. Who owns a partition is written at every start, which a full
+    /// disk must not prevent.
+    pub fn grows(&self) -> bool {
+        let adds = |write: &Write| match write {
+            Write::Delete { .. } => false,
+            Write::Put { key, .. } => !Fence::owns(key),
+            Write::Append { .. } | Write::Add { .. } => true,
+        };
+        !self.shrinks && self.durability != Durability::Buffered && self.writes.iter().any(adds)
     }
 
     /// Bytes of all keys and values.

@@ -21,6 +21,8 @@ pub enum Fault {
     FailAfter { n: u64 },
     /// Call number `n`, if a commit, is refused as the store's contract allows: nothing is written.
     Refuse { n: u64 },
+    /// Commits that need room are refused.
+    NearlyFull,
     /// Every call takes so long (of tokio's clock) before it is carried out.
     Delay { by: Duration },
     /// From call number `n` on nothing is carried out: the engine has stopped.
@@ -45,6 +47,7 @@ struct Verdict {
     fail_before: bool,
     fail_after: bool,
     refuse: bool,
+    nearly_full: bool,
 }
 
 impl Faulty {
@@ -77,6 +80,7 @@ impl Faulty {
                 Fault::FailBefore { n } => verdict.fail_before |= call == n,
                 Fault::FailAfter { n } => verdict.fail_after |= call == n,
                 Fault::Refuse { n } => verdict.refuse |= call == n,
+                Fault::NearlyFull => verdict.nearly_full = true,
                 Fault::Delay { by } => verdict.delay = by,
                 Fault::StopAt { n } => verdict.fail_before |= call >= n,
             }
@@ -129,7 +133,7 @@ impl Kv for Faulty {
                 .map(|()| Err(injected()))
                 .boxed();
         }
-        if verdict.refuse {
+        if verdict.refuse || (verdict.nearly_full && batch.grows()) {
             let error = Error::new(codes::DISK_NEARLY_FULL, "a fault was injected");
             return async move { pause(verdict.delay).await }
                 .map(|()| Err(error))

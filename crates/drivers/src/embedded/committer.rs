@@ -11,7 +11,7 @@ use base::{Clock, Error, Result, codes, limits};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
-use ports::kv::{Batch, Durability, Fence, Outcome, Version, Write};
+use ports::kv::{Batch, Durability, Outcome, Version};
 use tokio::sync::{oneshot, watch};
 
 use super::settings::Mode;
@@ -146,7 +146,7 @@ impl Drop for Committer {
 impl Handle {
     fn queue(&self, batch: Batch) -> Result<oneshot::Receiver<Result<Outcome>>> {
         batch.check()?;
-        let (bytes, grows) = (batch.bytes(), grows(&batch));
+        let (bytes, grows) = (batch.bytes(), batch.grows());
         let (reply, answer) = Reply::here();
         let mut waiting = self.0.waiting.lock();
         if waiting.closed {
@@ -211,17 +211,6 @@ impl Room {
         }
         Ok(())
     }
-}
-
-/// What nobody waits for is bookkeeping, such as what a consumer has settled: small, and what lets rows be deleted. Who owns
-/// a partition is written at every start, which a full disk must not prevent.
-fn grows(batch: &Batch) -> bool {
-    let adds = |write: &Write| match write {
-        Write::Delete { .. } => false,
-        Write::Put { key, .. } => !Fence::owns(key),
-        Write::Append { .. } | Write::Add { .. } => true,
-    };
-    batch.durability != Durability::Buffered && batch.writes.iter().any(adds)
 }
 
 fn stopped() -> Error {

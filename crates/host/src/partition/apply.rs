@@ -7,15 +7,18 @@ use base::answers::Reply as Waiting;
 use base::{Error, Result, codes, limits};
 use bytes::Bytes;
 use machines::engine::PartScan;
+use machines::message::Letter;
 use machines::{
-    Address, Answer, At, Command, Effect, Found, Key, Reply, Request, Rows, Session, Stepped, Stop, Table,
-    View,
+    Address, Answer, At, Command, Effect, Found, Key, Reply, Request, Rows, Session, Stepped, Stop, Stored,
+    Table, View,
 };
 use ports::kv::{Batch, Keyspace, Scan, Write};
 
+use tokio::time::Instant;
+
 use super::timers::Due;
 use super::{Partition, Told, again};
-use crate::inbox::{Caller, Queued};
+use crate::inbox::{Caller, Queued, Sender};
 use crate::{keys, reading};
 
 /// What is to be told once a batch is durable.
@@ -29,6 +32,14 @@ pub(super) struct Applied {
     pub(super) parked: Vec<(Request, Waiting<Result<Reply>>)>,
     /// Answers to callers of earlier steps, or of this batch's.
     pub(super) released: Vec<(Request, Result<Reply>)>,
+    /// To which partition, and their numbers.
+    pub(super) letters: Vec<(u16, u64, Letter)>,
+    /// How far the letters of which partition were taken.
+    pub(super) receipts: BTreeMap<u16, u64>,
+    /// Conversations that begin, or (`None`) are over.
+    pub(super) talks: Vec<(Address, Option<Bytes>)>,
+    /// What the host itself has said, to be said again if this batch is refused.
+    said: Vec<Queued>,
 }
 
 /// The changes of a batch, each row once.
@@ -37,6 +48,10 @@ struct Changes {
     rows: BTreeMap<Key, Option<Bytes>>,
     /// Of all rows that were put, those that were overwritten included.
     bytes: usize,
+    /// How much more is there than before, bytes.
+    growth: i64,
+    /// What machines here have sent to machines here.
+    local: VecDeque<Letter>,
 }
 
 impl Changes {
@@ -52,22 +67,24 @@ impl Applied {
         answers + self.events.len() > 0
     }
 
-    pub(super) fn refuse(self, error: &Error) {
+    /// Returns what has to be said again.
+    pub(super) fn refuse(self, error: &Error) -> Vec<Queued> {
         let parked = self.parked.into_iter().map(|(_, waiting)| waiting);
         for waiting in self.answers.into_iter().map(|(waiting, _)| waiting).chain(parked) {
             waiting.send(Err(again(error)));
         }
+        self.said
     }
 }
 
 impl Partition {
-    /// Timers that are due first, then the commands, in order.
+    /// Timers that are due first, then what is owed, then the commands, in order.
     pub(super) async fn apply(&mut self, mut commands: VecDeque<Queued>) -> Result<(Batch, Applied)> {
         let (mut changes, mut applied) = (Changes::default(), Applied::default());
-        for _ in 0..limits::PARTITION_BATCH_TIMERS {
-            if changes.is_full() {
-                break;
-            }
+        let (_, steps_max) = self.pace();
+        let mut steps = 0;
+        let waits = Instant::now() < self.timers_from;
+        while !waits && steps < steps_max.min(limits::PARTITION_BATCH_TIMERS) && !changes.is_full() {
             let Some(due) = self.timers.take_due(self.kv.now()) else {
                 break;
             };
@@ -75,36 +92,89 @@ impl Partition {
                 Ok(due) => self.fire(due, &mut changes, &mut applied).await?,
                 Err(error) => tracing::error!(code = error.code().id, %error, "a timer is lost"),
             }
+            steps += 1;
         }
-        while !changes.is_full()
-            && let Some(queued) = commands.pop_front()
+        while steps < steps_max
+            && !changes.is_full()
+            && let Some(queued) = self.next(&mut commands, waits)
         {
-            let number = queued.caller.as_ref().map_or(0, |caller| caller.number);
-            let outcome = self.apply_one(
-                &queued.address,
-                &queued.command,
-                number,
-                &mut changes,
-                &mut applied,
-            );
-            let outcome = outcome.await?;
-            answer(&mut applied, self.gate.request(number), queued.caller, outcome);
+            self.take(queued, &mut changes, &mut applied).await?;
+            steps += 1;
         }
         self.gate.inbox.put_back(commands);
         applied.index = self.meta.index;
-        Ok((self.batch(changes), applied))
+        Ok((self.batch(changes, &mut applied), applied))
+    }
+
+    fn next(&mut self, commands: &mut VecDeque<Queued>, waits: bool) -> Option<Queued> {
+        let owed = if waits { None } else { self.owed.pop_front() };
+        owed.or_else(|| commands.pop_front())
+    }
+
+    async fn take(&mut self, queued: Queued, changes: &mut Changes, applied: &mut Applied) -> Result<()> {
+        let Queued {
+            address,
+            command,
+            sender,
+        } = queued;
+        match sender {
+            Sender::Caller(Caller { number, waiting }) => {
+                let outcome = self
+                    .apply_all(&address, &command, number, changes, applied)
+                    .await?;
+                match outcome {
+                    Ok(Answer::Now(reply)) => applied.answers.push((waiting, Ok(reply))),
+                    Ok(Answer::Later) => applied.parked.push((self.gate.request(number), waiting)),
+                    Err(error) => applied.answers.push((waiting, Err(error))),
+                }
+            }
+            Sender::Partition { from, number } => match self.post.take(from, number) {
+                Ok((key, row)) => {
+                    let outcome = self.apply_all(&address, &command, 0, changes, applied).await?;
+                    report(outcome, "a letter's step was refused");
+                    self.put(changes, key, Some(row));
+                    applied.receipts.insert(from, number);
+                }
+                Err(taken) => drop(applied.receipts.insert(from, taken)),
+            },
+            Sender::Host => {
+                let outcome = self.apply_all(&address, &command, 0, changes, applied).await?;
+                report(outcome, "a step that nobody waits for was refused");
+                applied.said.push(Queued {
+                    address,
+                    command,
+                    sender,
+                });
+            }
+        }
+        Ok(())
     }
 
     async fn fire(&mut self, due: Due, changes: &mut Changes, applied: &mut Applied) -> Result<()> {
         self.put(changes, due.key, None);
         let command = Command::Message(due.message);
-        let outcome = self
-            .apply_one(&due.address, &command, 0, changes, applied)
-            .await?;
-        if let Err(error) = outcome {
-            tracing::error!(code = error.code().id, %error, "a timer's step was refused");
-        }
+        let outcome = self.apply_all(&due.address, &command, 0, changes, applied);
+        report(outcome.await?, "a timer's step was refused");
         Ok(())
+    }
+
+    /// A step, and those of the machines here that it has sent something to.
+    async fn apply_all(
+        &mut self,
+        address: &Address,
+        command: &Command,
+        number: u64,
+        changes: &mut Changes,
+        applied: &mut Applied,
+    ) -> Result<Result<Answer>> {
+        let outcome = self.apply_one(address, command, number, changes, applied).await?;
+        while let Some(letter) = changes.local.pop_front() {
+            let address = Address::of(letter.to);
+            let command = Command::Message(letter.message.unwrap_or_default());
+            let outcome = self.apply_one(&address, &command, 0, changes, applied).await?;
+            report(outcome, "a letter's step was refused");
+        }
+        Ok(outcome)
     }
 
     /// Errors of the outer result are the store's: the loop cannot go on.
@@ -130,10 +200,15 @@ impl Partition {
             match step {
                 Ok(Ok(answer)) => {
                     let stepped = view.finish();
-                    if stepped.changes.len() > limits::STEP_CHANGES_MAX {
-                        return Ok(Err(too_large(stepped.changes.len())));
+                    let rows = stepped.changes.len() + stepped.letters.len();
+                    if rows > limits::STEP_CHANGES_MAX {
+                        return Ok(Err(too_large(rows)));
                     }
+                    let before = changes.growth;
                     self.keep(address, at, stepped, changes, applied);
+                    if command.frees() {
+                        changes.growth = changes.growth.min(before - 1);
+                    }
                     return Ok(Ok(answer));
                 }
                 Ok(Err(Stop::Missing(missing))) => self.load(missing).await?,
@@ -159,13 +234,16 @@ impl Partition {
         changes: &mut Changes,
         applied: &mut Applied,
     ) {
-        if !stepped.changes.is_empty() {
+        if stepped.is_durable() {
             self.meta.index = at.index;
         }
         let size = |row: &Option<Bytes>| row.as_ref().map_or(0, Bytes::len);
         let bytes = stepped.changes.values().map(size).sum::<usize>() + limits::EVENT_OVERHEAD_BYTES;
         for (key, row) in stepped.changes {
             self.put(changes, key, row);
+        }
+        for letter in stepped.letters {
+            self.send(letter, changes, applied);
         }
         for effect in stepped.effects {
             match effect {
@@ -180,13 +258,40 @@ impl Partition {
         }
     }
 
+    /// Within the batch if the receiver is here and no other letter is on its way to it; else by the carrier.
+    fn send(&mut self, letter: Letter, changes: &mut Changes, applied: &mut Applied) {
+        let to = self.host.partition(&Address::of(letter.to.clone()));
+        if to == self.gate.number && !changes.is_full() && self.post.is_idle(to) {
+            changes.local.push_back(letter);
+            return;
+        }
+        let (number, key) = self.post.write(to);
+        self.put(changes, key, Some(letter.to_row()));
+        applied.letters.push((to, number, letter));
+    }
+
     fn put(&mut self, changes: &mut Changes, key: Key, row: Option<Bytes>) {
+        changes.growth += self.growth(&key, row.as_ref());
+        changes.bytes += key.bytes.len() + row.as_ref().map_or(0, Bytes::len);
         match key.table {
             Table::Timer => self.timers.change(&key.bytes, row.as_ref()),
-            Table::Machine | Table::Session => self.rows.put(key.clone(), row.clone()),
+            Table::Machine | Table::Session | Table::Conversation => {
+                self.rows.put(key.clone(), row.clone());
+            }
+            Table::Letter | Table::Received => {}
         }
-        changes.bytes += key.bytes.len() + row.as_ref().map_or(0, Bytes::len);
         changes.rows.insert(key, row);
+    }
+
+    /// By how many bytes the store grows with this change, as far as is known here.
+    fn growth(&self, key: &Key, row: Option<&Bytes>) -> i64 {
+        let size = |row: &Bytes| (key.bytes.len() + row.len()) as i64;
+        let before = match self.rows.get(key) {
+            Found::Row(row) => size(&row),
+            Found::NotLoaded if row.is_none() => key.bytes.len() as i64,
+            Found::Absent | Found::NotLoaded => 0,
+        };
+        row.map_or(0, size) - before
     }
 
     async fn load(&mut self, missing: Vec<Key>) -> Result<()> {
@@ -216,7 +321,20 @@ impl Partition {
         Ok(())
     }
 
-    fn batch(&self, changes: Changes) -> Batch {
+    fn batch(&mut self, mut changes: Changes, applied: &mut Applied) -> Batch {
+        if !changes.rows.is_empty() {
+            let received = self.post.take_deleted();
+            changes.rows.extend(received.into_iter().map(|key| (key, None)));
+        }
+        let talks = changes
+            .rows
+            .iter()
+            .filter(|(key, _)| key.table == Table::Conversation);
+        applied.talks.extend(talks.filter_map(|(key, about)| {
+            let address = Key::decode_conversation(&key.bytes)?;
+            Some((address, about.clone()))
+        }));
+        let shrinks = changes.growth < 0;
         let write = |(key, row): (Key, Option<Bytes>)| {
             let key = keys::row(self.gate.number, &key);
             match row {
@@ -228,7 +346,27 @@ impl Partition {
                 None => Write::Delete { key },
             }
         };
-        Batch::of(changes.rows.into_iter().map(write).collect())
+        Batch::of(changes.rows.into_iter().map(write).collect()).shrinks(shrinks)
+    }
+
+    /// Conversations that were open when the last owner went.
+    pub(super) async fn open_talks(&mut self) -> Result<Vec<(Address, Bytes)>> {
+        let mut talks = vec![];
+        let mut scan = Scan::prefix(
+            Keyspace::State,
+            keys::table(self.gate.number, Table::Conversation),
+        );
+        loop {
+            let page = self.kv.scan(scan.clone()).await?;
+            talks.extend(page.rows.iter().filter_map(|(key, entry)| {
+                let key = keys::machine_key(Table::Conversation, key);
+                Some((Key::decode_conversation(&key.bytes)?, entry.value.clone()))
+            }));
+            match page.rows.last() {
+                Some((last, _)) if page.more => scan = scan.after(last),
+                _ => return Ok(talks),
+            }
+        }
     }
 
     /// Every connection from before the start is gone: what their sessions hold is free after a while.
@@ -255,22 +393,14 @@ impl Partition {
         self.gate.inbox.put(Queued {
             address,
             command: Command::SessionLost { session, over_at },
-            caller: None,
+            sender: Sender::Host,
         })
     }
 }
 
-fn answer(applied: &mut Applied, request: Request, caller: Option<Caller>, outcome: Result<Answer>) {
-    let Some(Caller { waiting, .. }) = caller else {
-        if let Err(error) = outcome {
-            tracing::error!(code = error.code().id, %error, "a step that nobody waits for was refused");
-        }
-        return;
-    };
-    match outcome {
-        Ok(Answer::Now(reply)) => applied.answers.push((waiting, Ok(reply))),
-        Ok(Answer::Later) => applied.parked.push((request, waiting)),
-        Err(error) => applied.answers.push((waiting, Err(error))),
+fn report(outcome: Result<Answer>, what: &str) {
+    if let Err(error) = outcome {
+        tracing::error!(code = error.code().id, %error, "{what}");
     }
 }
 

@@ -3,13 +3,17 @@
 //! 1. Take what waits: timers that are due, then commands.
 //! 2. Apply them one after the other to the rows in memory; load what is missing.
 //! 3. Commit all their changes as one batch, and go on with 1 while it is on its way.
-//! 4. When it is durable, and in order: give events to watchers, then answers to callers.
+//! 4. When it is durable, and in order: give events to watchers, then answers to callers, letters to other partitions, and
+//!    conversations to the callee.
 //!
 //! **Turns.** Batches are built on each other, so if one was not written, none of those behind it may be. Each batch expects the
 //! row of its turn and replaces it by that of the next one; there is one more turn than batches on their way. A batch that is
 //! refused leaves its turn in place, and those behind it find theirs missing. The loop then forgets what it had in memory,
 //! and begins again with what is stored. A batch of answers only, to commands that changed nothing, takes no turn: it proves
 //! that this loop still owns what the answers are about.
+//!
+//! **Refusals.** A store that is nearly full refuses what needs room. For a while after a refusal each step is a batch of its own,
+//! so that one that needs room takes no other along.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -18,19 +22,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::answers::{Answers, Reply as Waiting};
-use base::{Code, Error, Kind, Result, Timestamp, codes, limits};
+use base::{Code, Error, Kind, Result, codes, limits};
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use machines::{Reply, Request};
+use machines::{Address, Callee, Reply, Request};
 use ports::kv::{Batch, Durability, Expect, Fence, Kv, Outcome};
 use ports::ownership::{Ownership, Renewal};
 use tokio::time::{Instant, Sleep};
 
-use crate::hub::{Hub, Told};
-use crate::inbox::{Inbox, Queued};
-use crate::{Gate, Options, keys};
+use crate::carrier::{Carrier, Content, Parcel};
+use crate::hub::Told;
+use crate::inbox::{Mail, Queued, Sender};
+use crate::{Gate, Host, Options, keys};
 
 mod apply;
 mod meta;
+mod post;
 mod rows;
 mod timers;
 
@@ -38,6 +45,7 @@ pub(crate) use meta::count;
 
 use apply::Applied;
 use meta::Meta;
+use post::Post;
 use rows::Cache;
 use timers::Timers;
 
@@ -47,6 +55,7 @@ const IN_FLIGHT_MAX: usize = 2;
 const TURNS: u8 = 3;
 
 pub(crate) struct Partition {
+    host: Host,
     gate: Arc<Gate>,
     kv: Arc<dyn Kv>,
     ownership: Arc<dyn Ownership>,
@@ -54,13 +63,22 @@ pub(crate) struct Partition {
     lease: Duration,
     rows: Cache,
     timers: Timers,
+    post: Post,
     meta: Meta,
     in_flight: VecDeque<InFlight>,
     /// Callers whose commands are answered by later steps.
     parked: HashMap<Request, Waiting<Result<Reply>>>,
     restart_grace: Duration,
+    carrier: Arc<dyn Carrier>,
+    callee: Option<Arc<dyn Callee>>,
+    /// To begin with.
+    open_talks: Vec<(Address, Bytes)>,
     /// After a refused batch timers wait for a while: they would be refused again and again.
     timers_from: Instant,
+    /// What frees something and was refused with its batch: nobody else will say it again.
+    owed: VecDeque<Queued>,
+    /// Until then each step is a batch of its own.
+    careful_until: Instant,
 }
 
 /// A batch on its way, and what is to be told once it is durable.
@@ -81,7 +99,7 @@ enum Carries {
 /// Why the loop wakes up.
 enum Wake {
     Committed(Result<Outcome>),
-    Commands(VecDeque<Queued>),
+    Mail(Mail),
     Due,
     Renew,
     Closed,
@@ -89,22 +107,19 @@ enum Wake {
 
 impl Partition {
     pub(crate) async fn open(
-        kv: Arc<dyn Kv>,
+        host: Host,
         ownership: Arc<dyn Ownership>,
         fence: Fence,
         options: &Options,
     ) -> Result<Partition> {
-        let number = u16::try_from(fence.partition).expect("partitions are numbered with 16 bits");
-        let meta = meta::begin(&*kv, number, fence).await?;
-        let gate = Gate {
-            number,
-            epoch: fence.epoch,
-            inbox: Inbox::default(),
-            hub: Hub::default(),
-        };
+        let gate = host.0.gates[fence.partition as usize].clone();
+        let kv = host.0.kv.clone();
+        let meta = meta::begin(&*kv, gate.number, fence).await?;
         gate.hub.begin(meta.index);
         let mut partition = Partition {
-            gate: Arc::new(gate),
+            post: Post::load(&*kv, gate.number, host.partitions()).await?,
+            gate,
+            host,
             kv,
             ownership,
             fence,
@@ -115,15 +130,20 @@ impl Partition {
             in_flight: VecDeque::new(),
             parked: HashMap::new(),
             restart_grace: options.restart_grace,
+            carrier: options.carrier.clone(),
+            callee: options.callee.clone(),
+            open_talks: vec![],
             timers_from: Instant::now(),
+            owed: VecDeque::new(),
+            careful_until: Instant::now(),
         };
-        partition.timers.load(&*partition.kv, number).await?;
+        partition
+            .timers
+            .load(&*partition.kv, partition.gate.number)
+            .await?;
         partition.call_sessions_lost().await?;
+        partition.open_talks = partition.open_talks().await?;
         Ok(partition)
-    }
-
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        self.gate.clone()
     }
 
     /// Until the inbox is closed, or the partition is lost.
@@ -136,7 +156,7 @@ impl Partition {
             }
         };
         for queued in self.gate.inbox.close(code) {
-            if let Some(caller) = queued.caller {
+            if let Sender::Caller(caller) = queued.sender {
                 caller.waiting.send(Err(Error::new(code, code.title)));
             }
         }
@@ -146,6 +166,9 @@ impl Partition {
 
     async fn work(&mut self) -> Result<()> {
         let mut renewal = Box::pin(tokio::time::sleep(self.lease / 3));
+        for (address, about) in std::mem::take(&mut self.open_talks) {
+            self.talk(&address, Some(about));
+        }
         loop {
             if self.in_flight.is_empty() {
                 self.rows.settle();
@@ -153,10 +176,18 @@ impl Partition {
                     self.timers.load(&*self.kv, self.gate.number).await?;
                 }
             }
+            self.hand_over_waiting().await?;
             match self.wake(&mut renewal).await {
                 Wake::Committed(Ok(Outcome::Committed { .. })) => self.release(),
                 Wake::Committed(refused) => self.begin_again(refused).await?,
-                Wake::Commands(commands) => self.step(commands).await?,
+                Wake::Mail(mail) => {
+                    for (from, number) in mail.receipts {
+                        self.post.receipt(from, number);
+                    }
+                    if !mail.commands.is_empty() {
+                        self.step(mail.commands).await?;
+                    }
+                }
                 Wake::Due => self.step(VecDeque::new()).await?,
                 Wake::Renew => {
                     renewal.as_mut().reset(Instant::now() + self.lease / 3);
@@ -168,9 +199,12 @@ impl Partition {
     }
 
     async fn wake(&mut self, renewal: &mut std::pin::Pin<Box<Sleep>>) -> Wake {
-        let takes = self.in_flight.len() < IN_FLIGHT_MAX && !self.rows.is_full() && !self.timers.wants_load();
-        let due = self.timers.next().filter(|_| takes);
-        let mut sleep = due.map(|due| Box::pin(self.sleep_until(due)));
+        let (in_flight_max, commands_max) = self.pace();
+        let takes = self.in_flight.len() < in_flight_max && !self.rows.is_full() && !self.timers.wants_load();
+        let mut sleep = self
+            .due_at()
+            .filter(|_| takes)
+            .map(|due| Box::pin(tokio::time::sleep_until(due)));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = self.poll_first(cx) {
                 return Poll::Ready(Wake::Committed(outcome));
@@ -182,9 +216,8 @@ impl Partition {
                 return Poll::Pending;
             }
             // Commands first: applying them begins with what is due.
-            let commands = self.gate.inbox.poll_take(cx, limits::PARTITION_BATCH_COMMANDS);
-            if let Poll::Ready(commands) = commands {
-                return Poll::Ready(commands.map_or(Wake::Closed, Wake::Commands));
+            if let Poll::Ready(mail) = self.gate.inbox.poll_take(cx, commands_max) {
+                return Poll::Ready(mail.map_or(Wake::Closed, Wake::Mail));
             }
             match &mut sleep {
                 Some(sleep) => sleep.as_mut().poll(cx).map(|()| Wake::Due),
@@ -194,10 +227,26 @@ impl Partition {
         .await
     }
 
-    fn sleep_until(&self, due: Timestamp) -> Sleep {
+    /// How many batches may be on their way, and how many steps one has.
+    fn pace(&self) -> (usize, usize) {
+        if Instant::now() < self.careful_until {
+            (1, 1)
+        } else {
+            (IN_FLIGHT_MAX, limits::PARTITION_BATCH_COMMANDS)
+        }
+    }
+
+    /// When there is something to do, whoever sends commands or not.
+    fn due_at(&self) -> Option<Instant> {
+        let now = Instant::now();
         // A clock that stands still while this one runs is looked at again.
-        let until = Instant::now() + due.since(self.kv.now()).min(limits::TIMER_SLEEP_MAX);
-        tokio::time::sleep_until(until.max(self.timers_from))
+        let timer = self
+            .timers
+            .next()
+            .map(|due| now + due.since(self.kv.now()).min(limits::TIMER_SLEEP_MAX));
+        let owed = (!self.owed.is_empty()).then_some(now);
+        let steps = timer.into_iter().chain(owed).map(|at| at.max(self.timers_from));
+        steps.chain(self.post.again_at()).min()
     }
 
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome>> {
@@ -266,6 +315,40 @@ impl Partition {
             }
         }
         answers.send();
+        for (from, number) in applied.receipts {
+            self.carry(from, Content::Receipt { number });
+        }
+        for (to, number, letter) in applied.letters {
+            if self.post.goes_out(to, number) {
+                self.carry(to, Content::Letter { number, letter });
+            }
+        }
+        for (address, about) in applied.talks {
+            self.talk(&address, about);
+        }
+    }
+
+    fn carry(&self, to: u16, content: Content) {
+        let from = self.gate.number;
+        self.carrier.carry(&self.host, Parcel { from, to, content });
+    }
+
+    fn talk(&self, address: &Address, about: Option<Bytes>) {
+        match (&self.callee, about) {
+            (Some(callee), Some(about)) => callee.talk(Arc::new(self.host.clone()), address, about),
+            (Some(callee), None) => callee.hang_up(address),
+            (None, _) => tracing::error!("a machine wants to talk to user code, and no family does that"),
+        }
+    }
+
+    /// Letters that were not received in time, or did not fit into the window before.
+    async fn hand_over_waiting(&mut self) -> Result<()> {
+        for waiting in self.post.take_waiting() {
+            for (number, letter) in post::read(&*self.kv, self.gate.number, waiting).await? {
+                self.carry(waiting.0, Content::Letter { number, letter });
+            }
+        }
+        Ok(())
     }
 
     /// The first batch was not written. Those behind it have not been either, see the head of this file.
@@ -279,8 +362,9 @@ impl Partition {
             }
         };
         tracing::warn!(partition = self.gate.number, code = error.code().id, %error, "a batch was refused");
+        self.careful_until = Instant::now() + limits::PARTITION_CAREFUL;
         if let Some(first) = self.in_flight.pop_front() {
-            first.applied.refuse(&error);
+            self.owed.extend(first.applied.refuse(&error));
             // Nothing is built on what changes nothing.
             if first.carries == Carries::Proof {
                 return Ok(());
@@ -293,12 +377,13 @@ impl Partition {
                     return Err(Error::new(codes::INTERNAL, "a batch was written out of turn"));
                 }
             }
-            applied.refuse(&error);
+            self.owed.extend(applied.refuse(&error));
         }
         self.rows.clear();
         self.timers_from = Instant::now() + limits::TIMER_SLEEP_MAX;
         self.timers = Timers::default();
         self.meta = meta::read(&*self.kv, self.gate.number).await?;
+        self.post = Post::load(&*self.kv, self.gate.number, self.host.partitions()).await?;
         self.timers.load(&*self.kv, self.gate.number).await
     }
 
@@ -334,7 +419,7 @@ impl Partition {
             "the partition has stopped: the command may or may not be stored",
         );
         for InFlight { applied, .. } in self.in_flight.drain(..) {
-            applied.refuse(&error);
+            drop(applied.refuse(&error));
         }
         for (_, waiting) in self.parked.drain() {
             waiting.send(Err(again(&error)));

@@ -30,6 +30,10 @@ pub(crate) struct Weather {
     pub(crate) refused: u32,
     /// Of a thousand commits: how many are the last one, written and answered with an error.
     pub(crate) stopped: u32,
+    /// Of a thousand parcels between partitions, and answers of user code: how many are lost, come twice, and come late.
+    pub(crate) lost: u32,
+    pub(crate) doubled: u32,
+    pub(crate) late: u32,
 }
 
 pub(crate) struct Storm {

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::storm::{Storm, Weather};
+use crate::subjects::relays::Rough;
 
 const PARTITIONS: u16 = 2;
 /// Attempts to open a host in bad weather.
@@ -80,6 +81,9 @@ impl World {
             read_ms: random.u64(0..3),
             refused: *random.choice(&[0, 10, 100]).expect("there are some"),
             stopped: *random.choice(&[0, 0, 10]).expect("there are some"),
+            lost: *random.choice(&[0, 30, 300]).expect("there are some"),
+            doubled: *random.choice(&[0, 30, 300]).expect("there are some"),
+            late: *random.choice(&[0, 30, 300]).expect("there are some"),
         };
         World(Arc::new(Inner {
             memory: Arc::new(Memory::new(Arc::new(Virtual(Instant::now())))),
@@ -134,7 +138,10 @@ impl World {
                 let (weather, random) = (state.weather, state.random.fork());
                 let storm = Storm::over(self.0.memory.clone(), weather, random);
                 let cache_bytes = *state.random.choice(&[500, 1 << 20]).expect("there are some");
+                let rough = Rough::new(weather, state.random.fork());
                 let options = Options {
+                    carrier: rough.clone(),
+                    callee: Some(rough),
                     partitions: PARTITIONS,
                     lease: base::limits::OWNERSHIP_LEASE_MIN,
                     restart_grace: Duration::from_millis(100),

@@ -14,6 +14,7 @@ use crate::world::{Process, World};
 
 mod counters;
 mod leases;
+pub(crate) mod relays;
 mod values;
 
 /// An answer that takes longer, by the run's own clock, never comes.
@@ -40,6 +41,7 @@ impl Subjects {
         Subjects(vec![
             Box::new(counters::Counters::default()),
             Box::new(values::Values::default()),
+            Box::new(relays::Relays::new(world.clone())),
             Box::new(leases::Leases::new(world.clone())),
         ])
     }
@@ -96,8 +98,16 @@ impl Client {
 
     /// `None`: the process has crashed, or there is none.
     pub(crate) async fn call<C: Call>(&mut self, name: &str, command: C) -> Option<Result<C::Reply>> {
+        self.call_at(&address(name), command).await
+    }
+
+    pub(crate) async fn call_at<C: Call>(
+        &mut self,
+        address: &Address,
+        command: C,
+    ) -> Option<Result<C::Reply>> {
         let process = self.world.process(&mut self.random)?;
-        let call = command.call(&process.host, &address(name));
+        let call = command.call(&process.host, address);
         let answer = self.answer(&process, call).await;
         if let Some(answer) = &answer
             && process.note(answer) > REFUSED_MAX
@@ -109,9 +119,16 @@ impl Client {
     }
 
     pub(crate) async fn ask<Q: Question>(&mut self, name: &str, query: Q) -> Option<Result<Q::Reply>> {
+        self.ask_at(&address(name), query).await
+    }
+
+    pub(crate) async fn ask_at<Q: Question>(
+        &mut self,
+        address: &Address,
+        query: Q,
+    ) -> Option<Result<Q::Reply>> {
         let process = self.world.process(&mut self.random)?;
-        let address = address(name);
-        let ask = query.ask(&process.host, &address);
+        let ask = query.ask(&process.host, address);
         self.answer(&process, ask).await
     }
 
