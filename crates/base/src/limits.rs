@@ -220,8 +220,9 @@ pub const SECRETS_FILE_BYTES_MAX: usize = 16 << 20;
 pub const PARTITIONS: u16 = 4;
 /// Rows that a partition keeps in memory, bytes.
 pub const PARTITION_CACHE_BYTES: usize = 16 << 20;
-/// Commands that wait for one partition.
+/// Commands that wait for one partition, and their bytes.
 pub const INBOX_COMMANDS_MAX: usize = 65_536;
+pub const INBOX_BYTES_MAX: usize = 64 << 20;
 /// Commands, timers, changed rows and bytes of one batch of a partition. A step that begins below them may go beyond.
 pub const PARTITION_BATCH_COMMANDS: usize = 1_024;
 pub const PARTITION_BATCH_TIMERS: usize = 256;

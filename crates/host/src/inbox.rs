@@ -15,6 +15,12 @@ pub(crate) struct Queued {
     pub(crate) sender: Sender,
 }
 
+impl Queued {
+    fn bytes(&self) -> usize {
+        self.command.held_bytes()
+    }
+}
+
 pub(crate) enum Sender {
     /// Waits for an answer.
     Caller(Caller),
@@ -44,6 +50,8 @@ pub(crate) struct Inbox(Mutex<State>);
 #[derive(Default)]
 struct State {
     queue: VecDeque<Queued>,
+    /// Of the commands in the queue.
+    bytes: usize,
     receipts: BTreeMap<u16, u64>,
     requests: u64,
     waker: Option<Waker>,
@@ -66,10 +74,17 @@ impl Inbox {
         }
         // What frees things is told to machines in any case: a lock would stay taken. Letters have a limit of their own.
         let is_bounded = matches!(queued.sender, Sender::Caller(_)) && !queued.command.frees();
-        if state.queue.len() >= limits::INBOX_COMMANDS_MAX && is_bounded {
-            let message = format!("{} commands wait for their partition already", state.queue.len());
+        let bytes = state.bytes + queued.bytes();
+        let is_full = state.queue.len() >= limits::INBOX_COMMANDS_MAX || bytes > limits::INBOX_BYTES_MAX;
+        if is_full && is_bounded {
+            let message = format!(
+                "{} commands of {} bytes wait for their partition already",
+                state.queue.len(),
+                state.bytes
+            );
             return Err(Error::new(codes::ENGINE_QUEUE_FULL, message));
         }
+        state.bytes = bytes;
         state.queue.push_back(queued);
         wake(state);
         Ok(())
@@ -95,8 +110,10 @@ impl Inbox {
         }
         let rest = state.queue.len().min(max);
         let rest = state.queue.split_off(rest);
+        let commands = std::mem::replace(&mut state.queue, rest);
+        state.bytes -= commands.iter().map(Queued::bytes).sum::<usize>();
         Poll::Ready(Some(Mail {
-            commands: std::mem::replace(&mut state.queue, rest),
+            commands,
             receipts: std::mem::take(&mut state.receipts),
         }))
     }
@@ -107,6 +124,7 @@ impl Inbox {
             return;
         }
         let mut state = self.0.lock();
+        state.bytes += commands.iter().map(Queued::bytes).sum::<usize>();
         commands.append(&mut state.queue);
         state.queue = commands;
     }
@@ -116,6 +134,7 @@ impl Inbox {
         let mut state = self.0.lock();
         state.closed.get_or_insert(code);
         state.receipts.clear();
+        state.bytes = 0;
         let waiting = std::mem::take(&mut state.queue);
         wake(state);
         waiting

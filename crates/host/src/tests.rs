@@ -348,6 +348,31 @@ async fn rows_that_do_not_fit_into_memory_are_read_again() {
     }
 }
 
+/// By their bytes, long before by their number; and there is room again when they are done.
+#[tokio::test]
+async fn large_commands_that_wait_are_bounded() {
+    let host = World::new().open().await;
+    let text = Bytes::from(vec![b'x'; limits::INBOX_BYTES_MAX / 4]);
+    let place = address("text");
+    let write = || {
+        let command = value::Command::Set {
+            value: text.clone(),
+            ttl: None,
+        };
+        command.call(&host, &place)
+    };
+    let mut waiting: Vec<_> = (0..4).map(|_| write()).collect();
+    let refused = write().await.expect_err("too much waits");
+    assert_eq!(refused.code(), codes::ENGINE_QUEUE_FULL);
+    for written in waiting.drain(..) {
+        drop(written.await);
+    }
+    set("small", None)
+        .call(&host, &place)
+        .await
+        .expect("there is room again");
+}
+
 #[tokio::test]
 async fn a_closed_host_refuses_and_answers_what_it_had() {
     let host = World::new().open().await;

@@ -74,6 +74,15 @@ impl Command {
         Some(Command::Abandoned { primitive, request })
     }
 
+    /// What it holds beyond its own size, bytes: a host bounds what waits for it. Messages come from timers and letters, which
+    /// have limits of their own.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Command::Primitive(command) => command.held_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Whether it does nothing but free what somebody has held: it is taken also where there is no room for others.
     pub fn frees(&self) -> bool {
         matches!(self, Command::Abandoned { .. } | Command::SessionLost { .. })

@@ -25,6 +25,7 @@ pub mod topic;
 pub mod value;
 
 mod session;
+mod size;
 mod ttl;
 mod version;
 
@@ -168,6 +169,10 @@ machines! {
 }
 
 impl Command {
+    pub(crate) fn held_bytes(&self) -> usize {
+        size::held_bytes(self)
+    }
+
     /// Whose answer must be taken back when nobody takes it.
     pub(crate) fn must_be_taken(&self) -> Option<Type> {
         matches!(self, Command::Lock(lock::Command::Lock { .. })).then_some(Type::Lock)
