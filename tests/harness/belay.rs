@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -15,6 +16,9 @@ use crate::PATIENCE;
 use crate::volume::Volume;
 
 pub type Layotto = RuntimeClient<Channel>;
+
+/// Longer than a write to a disk that answers at all.
+const STANDSTILL: Duration = Duration::from_millis(300);
 
 /// Messages as large as the listener takes, with some room.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -195,6 +199,19 @@ impl Belay {
         if self.child.id().is_some() {
             self.kill().await;
         }
+        Belay::start(self.start.clone()).await
+    }
+
+    /// Cuts the power of the volume that its data is on, and starts it again on what is left.
+    pub async fn cut_power(mut self) -> Belay {
+        let pid = Pid::from_raw(self.pid() as i32).expect("a pid is not zero");
+        kill_process(pid, Signal::STOP).expect("it can be stopped");
+        // What it has asked of the disk already ends by itself.
+        tokio::time::sleep(STANDSTILL).await;
+        let volume = self.start.volume.as_ref().expect("its data is on a volume");
+        let left = Arc::new(volume.cut().await);
+        self.kill().await;
+        self.start.volume = Some(left);
         Belay::start(self.start.clone()).await
     }
 
