@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"sort"
 	"strings"
@@ -145,9 +146,51 @@ func mapStub(s *session, name string) {
 	_, err = m.Remove(ctx, &mapv1.RemoveRequest{ID: id(name), Key: "stub"})
 	s.need("remove", err)
 
-	now := time.Duration(0)
-	_, err = m.Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: []string{"k", "l"}, Timeout: &now})
-	s.refused("locking keys is not offered, and says so", err, errors.NotSupported)
+	mapLocks(s, name)
+}
+
+// mapLocks: keys of a map for one connection, which the SDK has no call for.
+func mapLocks(s *session, name string) {
+	ctx := s.ctx()
+	connections := []*client.Client{s.client(), s.client(), s.client()}
+	var stubs []mapv1.MapClient
+	for _, connection := range connections {
+		stubs = append(stubs, mapv1.NewMapClient(s.stubs(connection)))
+	}
+	lock := func(ctx context.Context, by int, timeout *time.Duration, keys ...string) error {
+		_, err := stubs[by].Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: keys, Timeout: timeout})
+		return err
+	}
+	unlock := func(by int, keys ...string) error {
+		_, err := stubs[by].Unlock(ctx, &mapv1.UnlockRequest{ID: id(name), Keys: keys})
+		return err
+	}
+	wait := func(ctx context.Context, by int, keys ...string) chan error {
+		done := make(chan error, 1)
+		go func() { done <- lock(ctx, by, nil, keys...) }()
+		queued()
+		return done
+	}
+	now, soon := time.Duration(0), 300*time.Millisecond
+	s.need("lock two keys that are free", lock(ctx, 0, nil, "k", "l"))
+	s.refused("a key that is held is refused to a try", lock(ctx, 1, &now, "l", "m"), errors.Conflict)
+	s.succeeds("and nothing of that try is held", lock(ctx, 1, &now, "m"))
+	s.refused("a wait with a timeout ends with a conflict", lock(ctx, 1, &soon, "k"), errors.Conflict)
+	s.refused("keys of another connection are not unlocked", unlock(1, "k"), errors.Conflict)
+	cancelled, cancel := context.WithCancel(ctx)
+	gone := wait(cancelled, 1, "k")
+	next := wait(ctx, 2, "k")
+	cancel()
+	s.holds("a cancelled wait ends", <-gone != nil, "no error", "an error")
+	s.need("unlock one of two keys", unlock(0, "k"))
+	s.succeeds("who waits gets it, past one who has gone", <-next)
+	s.refused("the other one is still held", lock(ctx, 2, &now, "l"), errors.Conflict)
+	last := wait(ctx, 1, "l")
+	_, err := stubs[0].Close(ctx, &mapv1.CloseRequest{ID: id(name)})
+	s.need("close the map on the connection of its holder", err)
+	s.succeeds("what a closed session held goes to who waits", <-last)
+	_, err = stubs[1].Lock(ctx, &mapv1.LockRequest{ID: id(name)})
+	s.refused("no key at all is refused", err, errors.Invalid)
 }
 
 func mapTTLs(s *session, m texts) {

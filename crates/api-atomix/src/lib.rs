@@ -79,5 +79,8 @@ pub mod names {
         "atomix.runtime.topic.v1.Topics",
     ];
     /// Unary calls that wait for as long as their caller wants.
-    pub const WAITING: &[&str] = &["/atomix.runtime.lock.v1.Lock/Lock"];
+    pub const WAITING: &[&str] = &[
+        "/atomix.runtime.lock.v1.Lock/Lock",
+        "/atomix.runtime.map.v1.Map/Lock",
+    ];
 }

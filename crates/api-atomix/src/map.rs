@@ -1,5 +1,7 @@
 //! `Map` and `Maps` (spec 2.7).
 
+use std::collections::BTreeSet;
+
 use machines::Event;
 use machines::engine::Happened;
 use machines::primitive::collection::Listed;
@@ -121,15 +123,32 @@ impl pb::map_server::Map for Service {
         Ok(Response::new(pb::CommitResponse { results }))
     }
 
-    async fn lock(&self, _request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
-        Err(error::not_offered("locking a map's keys"))
+    /// Waits, for ever when no timeout is given. A client that goes away meanwhile drops this, and so leaves the queue.
+    async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        let (keys, timeout) = (keys(request.keys)?, ttl(request.timeout)?);
+        let map = self.find(request.id, Type::Map).await?;
+        let lock = |session| Command::Lock {
+            keys,
+            session,
+            timeout,
+        };
+        let Reply::Locked = self.hold(&extensions, &map, lock).await? else {
+            return Err(error::another_answer());
+        };
+        Ok(Response::new(pb::LockResponse {}))
     }
 
     async fn unlock(
         &self,
-        _request: Request<pb::UnlockRequest>,
+        request: Request<pb::UnlockRequest>,
     ) -> Result<Response<pb::UnlockResponse>, Status> {
-        Err(error::not_offered("locking a map's keys"))
+        let (_, extensions, request) = request.into_parts();
+        let keys = keys(request.keys)?;
+        let map = self.find(request.id, Type::Map).await?;
+        let unlock = |session| Command::Unlock { keys, session };
+        self.hold(&extensions, &map, unlock).await?;
+        Ok(Response::new(pb::UnlockResponse {}))
     }
 
     async fn events(
@@ -208,6 +227,14 @@ fn versioned(versioned: &Versioned) -> pb::VersionedValue {
         value: versioned.value.clone(),
         version: versioned.version,
     }
+}
+
+/// What is to be locked: a key that is named twice is one.
+fn keys(keys: Vec<String>) -> Result<BTreeSet<String>, Status> {
+    if keys.is_empty() {
+        return Err(error::missing("a key"));
+    }
+    Ok(keys.into_iter().collect())
 }
 
 fn written(changed: Changed) -> Result<(u64, Option<pb::VersionedValue>), Status> {

@@ -274,6 +274,8 @@ pub const LIST_PAGE_BYTES: u64 = 1 << 20;
 pub const LIST_CLEAR_TOLD_BYTES: u64 = 4 << 20;
 /// Callers that wait for one lock.
 pub const LOCK_WAITERS_MAX: usize = 1_024;
+/// Keys of one map that are locked or waited for, with those who do: bytes.
+pub const MAP_LOCKS_BYTES_MAX: usize = 256 << 10;
 /// Candidates that wait in one election.
 pub const ELECTION_CANDIDATES_MAX: usize = 1_024;
 /// How often the end of a session is told to a store that refuses, pauses between, and how many ends at once.

@@ -21,11 +21,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::{Error, Result, Timestamp, codes, limits};
-use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Type, session, ttl};
+use super::waiting::{CALLER_HAS_GONE, SESSION_HAS_ENDED, TIME_IS_OVER, Waiter};
+use super::{Type, session};
 use crate::key::{Address, Key, Session};
-use crate::message::{Body, StoredRequest, StoredSession, WaitOver};
+use crate::message::{StoredRequest, StoredSession};
 use crate::row::Stored;
 use crate::step::{self, Answer, At, Request};
 use crate::view::{Stop, View};
@@ -81,17 +81,6 @@ struct Holder {
     version: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct Waiter {
-    #[prost(message, required, tag = "1")]
-    session: StoredSession,
-    #[prost(message, required, tag = "2")]
-    request: StoredRequest,
-    /// Milliseconds since the Unix epoch.
-    #[prost(uint64, optional, tag = "3")]
-    ends: Option<u64>,
-}
-
 pub(super) fn apply(
     view: &mut View<'_>,
     at: At,
@@ -129,13 +118,7 @@ pub(super) fn wait_over(
     request: Request,
 ) -> Result<(), Stop> {
     change(view, at, address, |view, lock| {
-        let is_over = |waiter: &Waiter| waiter.request == request.into();
-        lock.leave(
-            view,
-            address,
-            is_over,
-            "the lock stayed taken for all of the timeout",
-        );
+        lock.leave(view, address, |waiter| waiter.is(request), TIME_IS_OVER);
         Ok(())
     })
 }
@@ -147,9 +130,7 @@ pub(super) fn abandoned(
     request: Request,
 ) -> Result<(), Stop> {
     change(view, at, address, |view, lock| {
-        let is_gone = |waiter: &Waiter| waiter.request == request.into();
-        // Answered too, though nobody listens: the host keeps who waits until then.
-        lock.leave(view, address, is_gone, "the caller has gone");
+        lock.leave(view, address, |waiter| waiter.is(request), CALLER_HAS_GONE);
         if lock.holder.is_some_and(|holder| holder.request == request.into()) {
             lock.release(view, at, address);
         }
@@ -164,8 +145,7 @@ pub(super) fn session_over(
     session: Session,
 ) -> Result<(), Stop> {
     change(view, at, address, |view, lock| {
-        let is_over = |waiter: &Waiter| waiter.session == session.into();
-        lock.leave(view, address, is_over, "the session ended while it waited");
+        lock.leave(view, address, |waiter| waiter.is_of(session), SESSION_HAS_ENDED);
         if lock.is_held_by(session) {
             lock.release(view, at, address);
         }
@@ -205,29 +185,18 @@ impl Lock {
         address: &Address,
         (session, timeout): (Session, Option<Duration>),
     ) -> Result<Answer, Stop> {
-        let ends = ttl::end(at, timeout);
-        let waiter = Waiter {
-            session: session.into(),
-            request: at.request.into(),
-            ends: ends.map(|ends| ends.0),
-        };
+        let waiter = Waiter::new(at, session, timeout);
         if self.holder.is_none() {
             return Ok(Answer::Now(self.grant(waiter, at).into()));
         }
-        if ttl::is_over(ends, at.now) {
+        if waiter.is_over(at.now) {
             return Err(Error::new(codes::LOCK_HELD, "the lock is held").into());
         }
         if self.queue.len() >= limits::LOCK_WAITERS_MAX {
             let message = format!("{} callers wait for this lock already", self.queue.len());
             return Err(Error::new(codes::TOO_MANY_REQUESTS, message).into());
         }
-        if let Some(ends) = ends {
-            let over = WaitOver {
-                primitive: Type::Lock.number(),
-                request: waiter.request,
-            };
-            view.set_timer(ends, address, &waiter.timer_id(), &Body::WaitOver(over).into());
-        }
+        waiter.set_timer(view, address, Type::Lock);
         self.queue.push(waiter);
         Ok(Answer::Later)
     }
@@ -244,13 +213,7 @@ impl Lock {
     /// To the first whose time is not over, or to nobody.
     fn release(&mut self, view: &mut View<'_>, at: At, address: &Address) {
         self.holder = None;
-        let is_over = |waiter: &Waiter| ttl::is_over(waiter.end(), at.now);
-        self.leave(
-            view,
-            address,
-            is_over,
-            "the lock stayed taken for all of the timeout",
-        );
+        self.leave(view, address, |waiter| waiter.is_over(at.now), TIME_IS_OVER);
         if self.queue.is_empty() {
             return;
         }
@@ -269,17 +232,13 @@ impl Lock {
         why: &'static str,
     ) {
         for waiter in self.queue.extract_if(.., |waiter| leaves(waiter)) {
-            waiter.cancel_timer(view, address);
-            view.answer(waiter.request.into(), Err(Error::new(codes::LOCK_HELD, why)));
+            waiter.refuse(view, address, why);
         }
     }
 
     /// Who waited before a restart.
     fn forget(&mut self, view: &mut View<'_>, at: At, address: &Address) {
-        for waiter in self
-            .queue
-            .extract_if(.., |waiter| !at.may_wait(waiter.request.into()))
-        {
+        for waiter in self.queue.extract_if(.., |waiter| !waiter.is_there(at)) {
             waiter.cancel_timer(view, address);
         }
     }
@@ -292,26 +251,6 @@ impl Lock {
         let waiting = self.queue.iter().map(|waiter| waiter.session);
         let holding = self.holder.iter().map(|holder| holder.session);
         waiting.chain(holding).map(Session::from).collect()
-    }
-}
-
-impl Waiter {
-    fn end(&self) -> Option<Timestamp> {
-        self.ends.map(Timestamp)
-    }
-
-    fn cancel_timer(&self, view: &mut View<'_>, address: &Address) {
-        if let Some(end) = self.end() {
-            view.cancel_timer(end, address, &self.timer_id());
-        }
-    }
-
-    fn timer_id(&self) -> Bytes {
-        let mut id = BytesMut::with_capacity(17);
-        id.put_u8(u8::try_from(Type::Lock.number()).unwrap_or(u8::MAX));
-        id.put_u64(self.request.epoch);
-        id.put_u64(self.request.number);
-        id.freeze()
     }
 }
 

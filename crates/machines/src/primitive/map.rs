@@ -13,6 +13,7 @@
 //! | `Change` | one change |
 //! | `Commit` | all of them or, when one is refused, none; each key once, else `Aborted` |
 //! | `Clear` | removes everything, in one step of fixed cost (see `collection`) |
+//! | `Lock`, `Unlock` | keys for a session, whether there are entries or not: see [`locks`] |
 //!
 //! Each write takes the step's index as version, so all writes of a commit have the same, and its time to live, or none.
 //! `Get` of what is not there is `NotFound`.
@@ -25,10 +26,12 @@ use bytes::Bytes;
 
 use super::collection::{self, Entries, Kind, Row};
 use super::{Type, Versioned, version};
-use crate::key::Address;
+use crate::key::{Address, Session};
 use crate::message::Expire;
 use crate::step::{Answer, At};
 use crate::view::{Stop, View};
+
+pub(super) mod locks;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,16 @@ pub enum Command {
     Change(Change),
     Commit(Vec<Change>),
     Clear,
+    /// `timeout` `None`: waits for ever.
+    Lock {
+        keys: BTreeSet<String>,
+        session: Session,
+        timeout: Option<Duration>,
+    },
+    Unlock {
+        keys: BTreeSet<String>,
+        session: Session,
+    },
 }
 
 /// A change of one key.
@@ -87,6 +100,8 @@ pub enum Reply {
     /// As many as there were changes, in their order.
     Committed(Vec<Changed>),
     Cleared,
+    Locked,
+    Unlocked,
     Found(Versioned),
     FoundUntil {
         found: Versioned,
@@ -147,6 +162,12 @@ pub(super) fn apply(
             Entries::open(view, at, address, &KIND, [])?.clear();
             Reply::Cleared
         }
+        Command::Lock {
+            keys,
+            session,
+            timeout,
+        } => return locks::lock(view, at, address, keys, (*session, *timeout)),
+        Command::Unlock { keys, session } => return locks::unlock(view, at, address, keys, *session),
     };
     Ok(Answer::Now(reply.into()))
 }

@@ -28,6 +28,7 @@ mod session;
 mod size;
 mod ttl;
 mod version;
+mod waiting;
 
 pub use version::Expect;
 
@@ -175,7 +176,11 @@ impl Command {
 
     /// Whose answer must be taken back when nobody takes it.
     pub(crate) fn must_be_taken(&self) -> Option<Type> {
-        matches!(self, Command::Lock(lock::Command::Lock { .. })).then_some(Type::Lock)
+        match self {
+            Command::Lock(lock::Command::Lock { .. }) => Some(Type::Lock),
+            Command::Map(map::Command::Lock { .. }) => Some(Type::Map),
+            _ => None,
+        }
     }
 }
 
@@ -213,6 +218,7 @@ pub(crate) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Swee
 pub(crate) fn wait_over(view: &mut View<'_>, at: At, address: &Address, over: &WaitOver) -> Result<(), Stop> {
     match Type::of_number(over.primitive) {
         Some(Type::Lock) => lock::wait_over(view, at, address, over.request.into()),
+        Some(Type::Map) => map::locks::wait_over(view, at, address, over.request.into()),
         _ => Ok(()),
     }
 }
@@ -225,6 +231,7 @@ pub(crate) fn abandoned(
 ) -> Result<(), Stop> {
     match primitive {
         Type::Lock => lock::abandoned(view, at, address, request),
+        Type::Map => map::locks::abandoned(view, at, address, request),
         _ => Ok(()),
     }
 }
@@ -256,6 +263,7 @@ fn free(
 ) -> Result<(), Stop> {
     match primitive {
         Some(Type::Lock) => lock::session_over(view, at, address, session),
+        Some(Type::Map) => map::locks::session_over(view, at, address, session),
         Some(Type::LeaderElection) => election::session_over(view, at, address, session),
         _ => Ok(()),
     }

@@ -1,5 +1,7 @@
 //! How many bytes a command holds beyond its own size: a host bounds what waits for it.
 
+use std::collections::BTreeSet;
+
 use super::{Command, indexedmap, list, map, multimap, set, topic, value};
 
 pub(super) fn held_bytes(command: &Command) -> usize {
@@ -42,7 +44,8 @@ fn map(command: &map::Command) -> usize {
     match command {
         map::Command::Change(one) => change(one),
         map::Command::Commit(changes) => changes.iter().map(change).sum(),
-        _ => 0,
+        map::Command::Lock { keys, .. } | map::Command::Unlock { keys, .. } => texts(keys),
+        map::Command::Clear => 0,
     }
 }
 
@@ -65,6 +68,10 @@ fn multimap(command: &multimap::Command) -> usize {
         }
         multimap::Command::Clear => 0,
     }
+}
+
+fn texts(texts: &BTreeSet<String>) -> usize {
+    texts.iter().map(|text| size_of::<String>() + text.len()).sum()
 }
 
 fn list(command: &list::Command) -> usize {

@@ -322,7 +322,7 @@ fn split(suffix: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// A key is part of its row's.
-fn check_key(key: &str) -> Result<()> {
+pub(super) fn check_key(key: &str) -> Result<()> {
     if key.len() <= limits::ENTRY_KEY_BYTES_MAX {
         return Ok(());
     }

@@ -338,6 +338,7 @@ proptest! {
                         changes.iter().try_for_each(|change| model_one(&mut after, change, index, now))
                     }
                 }
+                Command::Lock { .. } | Command::Unlock { .. } => unreachable!("see locks"),
                 Command::Clear => {
                     after.clear();
                     Ok(())
