@@ -8,6 +8,8 @@ use tests::Belay;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+mod participants;
+
 /// Longest that one scenario may take; the program ends itself a little earlier, and says so.
 const DEADLINE: Duration = Duration::from_secs(200);
 

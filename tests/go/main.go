@@ -1,6 +1,7 @@
 // End-to-end checks of distributed primitives through the unmodified Atomix Go SDK.
 //
 //	atomix scenarios                the scenarios, one per line
+//	atomix [flags] participant      does what it is told on standard input
 //	atomix [flags] SCENARIO...      runs them; `all` runs every one that needs nothing but a server
 //
 // Flags and scenarios are described in README.md. Exit code 0 only if at least one check ran and none failed.
@@ -75,6 +76,9 @@ func run(env environment, names []string, limit time.Duration) int {
 			fmt.Println(scenario.name)
 		}
 		return 0
+	}
+	if len(names) == 1 && names[0] == "participant" {
+		return participate(env)
 	}
 	chosen, unknown := choose(names)
 	if len(chosen) == 0 || len(unknown) > 0 {

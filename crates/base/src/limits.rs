@@ -18,6 +18,9 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// Silence after which a connection is asked for a sign of life, and how long it has for it.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for clients of primitives: with [`SESSION_GRACE`], what a vanished one holds is free within 25 s.
+pub const SESSION_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+pub const SESSION_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What a connection holds back for its next turn at most (`cork`).
 pub const CORK_BYTES_MAX: usize = 64 << 10;

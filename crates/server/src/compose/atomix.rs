@@ -1,6 +1,7 @@
 //! The Atomix family, mounted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_atomix::stores::{Driver, Listed, Opener, StoreId};
 use api_atomix::{Options, Service, names};
@@ -17,7 +18,7 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use super::hosts::Hosts;
 use crate::config::Config;
-use crate::serve::Grpc;
+use crate::serve::{Grpc, KeepAlive};
 use crate::telemetry::flow::Rules;
 
 /// What the reference calls drivers that keep everything in memory, in its latest and its first form. Their settings say where
@@ -32,14 +33,16 @@ const IN_MEMORY: [&str; 4] = [
 pub(super) async fn start(config: Config, hosts: Hosts) -> Result<Service> {
     let engine = Arc::new(hosts.main().await?);
     let options = Options {
+        session_grace: Duration::from_millis(config.limits.session_grace_ms),
         message_bytes_max: config.limits.message_bytes,
         ..Options::new(engine, Arc::new(hosts))
     };
     Service::start(options).await
 }
 
-pub(super) fn primitives(service: &Service) -> Grpc {
+pub(super) fn primitives(config: &Config, service: &Service) -> Grpc {
     Grpc {
+        keep_alive: Some(KeepAlive::of_sessions(&config.limits)),
         waiting: names::WAITING.to_vec(),
         ..grpc(service, names::PRIMITIVES, Service::mount_primitives)
     }
@@ -61,6 +64,7 @@ fn grpc(service: &Service, names: &[&'static str], mount: fn(&Service, &mut Rout
         services: names.to_vec(),
         waiting: vec![],
         flow_control: Rules::default(),
+        keep_alive: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Error, Result, codes};
 use drivers::derived::Ownership;
@@ -19,16 +20,18 @@ pub(super) struct Hosts(Arc<Shared>);
 struct Shared {
     opener: Opener,
     runtimes: Vec<Handle>,
+    restart_grace: Duration,
     open: Mutex<BTreeMap<usize, Host>>,
     /// One at a time: a second host over the same store would fence the first.
     opening: tokio::sync::Mutex<()>,
 }
 
 impl Hosts {
-    pub(super) fn new(opener: Opener, runtimes: Vec<Handle>) -> Hosts {
+    pub(super) fn new(opener: Opener, runtimes: Vec<Handle>, restart_grace: Duration) -> Hosts {
         Hosts(Arc::new(Shared {
             opener,
             runtimes,
+            restart_grace,
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         }))
@@ -64,7 +67,11 @@ impl Hosts {
             return Ok(host.clone());
         }
         let ownership = Arc::new(Ownership::over(kv.clone()));
-        let host = Host::open(kv, ownership, Options::default(), &self.0.runtimes).await?;
+        let options = Options {
+            restart_grace: self.0.restart_grace,
+            ..Options::default()
+        };
+        let host = Host::open(kv, ownership, options, &self.0.runtimes).await?;
         self.0.open.lock().insert(place, host.clone());
         Ok(host)
     }

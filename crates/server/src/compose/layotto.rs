@@ -31,6 +31,7 @@ pub(super) fn grpc(config: &Config, live: Arc<Live>, reconfigure: Arc<dyn Reconf
         services: SERVICES.to_vec(),
         waiting: vec![],
         flow_control: Rules(config.limits.calls_per_second.clone().into_iter().collect()),
+        keep_alive: None,
     }
 }
 

@@ -68,7 +68,12 @@ pub fn run(
     };
     let mut opener = Opener { registry, context };
     let io = first_io(&bound)?;
-    let hosts = Hosts::new(opener.clone(), bound.runtimes().io().cloned().collect());
+    let restart_grace = Duration::from_millis(config.limits.session_restart_grace_ms);
+    let hosts = Hosts::new(
+        opener.clone(),
+        bound.runtimes().io().cloned().collect(),
+        restart_grace,
+    );
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
@@ -110,7 +115,7 @@ pub fn run(
 fn families(config: &Config, live: Arc<Live>, composer: Composer, atomix: &api_atomix::Service) -> Families {
     Families {
         layotto: layotto::grpc(config, live, Arc::new(composer)),
-        primitives: atomix::primitives(atomix),
+        primitives: atomix::primitives(config, atomix),
         control: atomix::control(atomix),
         admin: atomix::admin(atomix),
     }

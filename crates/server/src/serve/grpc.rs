@@ -12,7 +12,7 @@ use tonic::transport::Server;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::connection::Accepted;
-use super::{Limits, health};
+use super::{KeepAlive, Limits, health};
 use crate::telemetry::flow::Rules;
 use crate::telemetry::methods::Methods;
 use crate::telemetry::{Metrics, Traces, rpc};
@@ -29,6 +29,8 @@ pub struct Grpc {
     /// Paths of unary methods that wait for as long as their callers want: they have no deadline of ours.
     pub waiting: Vec<&'static str>,
     pub flow_control: Rules,
+    /// `None`: as the limits say.
+    pub keep_alive: Option<KeepAlive>,
 }
 
 /// Services that every gRPC listener has.
@@ -112,21 +114,24 @@ impl Share {
     pub(super) async fn serve(self) -> Result<()> {
         let routes = self.grpc.all_routes(self.runtime, self.health)?;
         let connections = ReceiverStream::new(self.dealt).map(Accepted::register);
-        server(&self.limits)
-            .layer(self.layer)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(connections, self.drain.cancelled_owned())
-            .await
-            .map_err(|cause| Error::new(codes::INTERNAL, "a gRPC server ended").because(cause))
+        server(
+            &self.limits,
+            self.grpc.keep_alive.unwrap_or(self.limits.keep_alive),
+        )
+        .layer(self.layer)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections, self.drain.cancelled_owned())
+        .await
+        .map_err(|cause| Error::new(codes::INTERNAL, "a gRPC server ended").because(cause))
     }
 }
 
-fn server(limits: &Limits) -> Server {
+fn server(limits: &Limits, keep_alive: KeepAlive) -> Server {
     Server::builder()
         .max_concurrent_streams(limits.streams_per_connection_max)
         .http2_max_header_list_size(limits.header_list_bytes_max)
-        .http2_keepalive_interval(Some(limits.keep_alive_interval))
-        .http2_keepalive_timeout(Some(limits.keep_alive_timeout))
+        .http2_keepalive_interval(Some(keep_alive.interval))
+        .http2_keepalive_timeout(Some(keep_alive.timeout))
         .http2_max_pending_accept_reset_streams(Some(base::limits::PENDING_RESETS_MAX))
         .http2_max_local_error_reset_streams(Some(base::limits::LOCAL_RESETS_MAX))
 }

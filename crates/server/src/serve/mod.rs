@@ -73,8 +73,26 @@ pub struct Limits {
     /// Of unary calls; streams have none.
     pub request_deadline: Duration,
     pub drain_deadline: Duration,
-    pub keep_alive_interval: Duration,
-    pub keep_alive_timeout: Duration,
+    pub keep_alive: KeepAlive,
+}
+
+/// How a connection that has gone without a word is found.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAlive {
+    /// Silence after which it is asked for a sign of life.
+    pub interval: Duration,
+    /// How long it has to give one.
+    pub timeout: Duration,
+}
+
+impl KeepAlive {
+    /// Of listeners whose connections are sessions.
+    pub fn of_sessions(configured: &config::Limits) -> KeepAlive {
+        KeepAlive {
+            interval: Duration::from_millis(configured.session_keep_alive_interval_ms),
+            timeout: Duration::from_millis(configured.session_keep_alive_timeout_ms),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -90,8 +108,10 @@ impl From<&config::Limits> for Limits {
             header_list_bytes_max: configured.header_bytes,
             request_deadline: Duration::from_millis(configured.request_deadline_ms),
             drain_deadline: Duration::from_millis(configured.drain_deadline_ms),
-            keep_alive_interval: Duration::from_millis(configured.keep_alive_interval_ms),
-            keep_alive_timeout: Duration::from_millis(configured.keep_alive_timeout_ms),
+            keep_alive: KeepAlive {
+                interval: Duration::from_millis(configured.keep_alive_interval_ms),
+                timeout: Duration::from_millis(configured.keep_alive_timeout_ms),
+            },
         }
     }
 }

@@ -36,6 +36,20 @@ pub struct Limits {
     /// How long it has to give one, milliseconds: 1000 to 3600000. Default: 20000.
     #[schemars(range(min = 1_000, max = 3_600_000))]
     pub keep_alive_timeout_ms: u64,
+    /// The same for clients of primitives, whose locks are not to stay taken when they vanish, milliseconds: 1000 to
+    /// 86400000. Default: 5000.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub session_keep_alive_interval_ms: u64,
+    /// How long such a client has for it, milliseconds: 1000 to 3600000. Default: 4000.
+    #[schemars(range(min = 1_000, max = 3_600_000))]
+    pub session_keep_alive_timeout_ms: u64,
+    /// How long a client of primitives keeps its locks and candidacies when its connection has gone, milliseconds: 0 to
+    /// 3600000. Default: 15000.
+    #[schemars(range(max = 3_600_000))]
+    pub session_grace_ms: u64,
+    /// How long locks and candidacies stay after a restart of Belay, milliseconds: 0 to 3600000. Default: 75000.
+    #[schemars(range(max = 3_600_000))]
+    pub session_restart_grace_ms: u64,
     /// Unary calls per second, by full method (`/spec.proto.runtime.v1.Runtime/SayHello: 100`); calls above it are refused.
     /// Default: none.
     pub calls_per_second: BTreeMap<String, u32>,
@@ -52,6 +66,10 @@ impl Default for Limits {
             drain_deadline_ms: millis(limits::DRAIN_DEADLINE),
             keep_alive_interval_ms: millis(limits::KEEP_ALIVE_INTERVAL),
             keep_alive_timeout_ms: millis(limits::KEEP_ALIVE_TIMEOUT),
+            session_keep_alive_interval_ms: millis(limits::SESSION_KEEP_ALIVE_INTERVAL),
+            session_keep_alive_timeout_ms: millis(limits::SESSION_KEEP_ALIVE_TIMEOUT),
+            session_grace_ms: millis(limits::SESSION_GRACE),
+            session_restart_grace_ms: millis(limits::SESSION_RESTART_GRACE),
             calls_per_second: BTreeMap::new(),
         }
     }

@@ -106,6 +106,7 @@ pub(super) fn app(strings: Arc<Strings>) -> Grpc {
         services: vec![echo::NAME],
         waiting: vec![],
         flow_control: Default::default(),
+        keep_alive: None,
     }
 }
 

@@ -90,8 +90,8 @@ async fn a_callers_shorter_deadline_counts() {
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_cut() {
     let server = limited(|limits| {
-        limits.keep_alive_interval = Duration::from_millis(20);
-        limits.keep_alive_timeout = Duration::from_millis(20);
+        limits.keep_alive.interval = Duration::from_millis(20);
+        limits.keep_alive.timeout = Duration::from_millis(20);
     });
     let mut alive = server.client().await;
     let mut frozen = TcpStream::connect(&server.address).await.expect("it listens");
