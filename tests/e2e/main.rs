@@ -12,6 +12,7 @@ mod java;
 mod js;
 mod lifecycle;
 mod limits;
+mod primitives;
 mod primitives_crash;
 mod proxy;
 mod pubsub;

@@ -98,6 +98,11 @@ impl Hub {
         }
     }
 
+    /// How many machines are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.0.lock().rings.len()
+    }
+
     /// What the store knew when its owner began.
     pub(crate) fn begin(&self, index: u64) {
         self.0.lock().released = index;

@@ -129,6 +129,12 @@ impl Inbox {
         state.queue = commands;
     }
 
+    /// How many commands wait, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        (state.queue.len(), state.bytes)
+    }
+
     /// From now on everything is refused with this code. Returns what waited.
     pub(crate) fn close(&self, code: Code) -> VecDeque<Queued> {
         let mut state = self.0.lock();

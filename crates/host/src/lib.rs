@@ -18,6 +18,7 @@
 //! | `carrier` | how letters travel |
 //! | `inbox` | commands that wait for the loop |
 //! | `hub` | who watches what |
+//! | `counts` | what partitions do, in numbers |
 //! | `keys` | where the rows are in the store |
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use ports::ownership::{Claim, Owner, Ownership};
 use tokio::runtime::Handle;
 
 mod carrier;
+mod counts;
 mod hub;
 mod inbox;
 mod keys;
@@ -44,6 +46,8 @@ mod submitting;
 mod tests;
 
 pub use carrier::{Carrier, Direct, Parcel};
+pub use counts::Counts;
+use counts::Tally;
 use hub::Hub;
 use inbox::Inbox;
 use partition::Partition;
@@ -96,6 +100,7 @@ pub(crate) struct Gate {
     epoch: u64,
     inbox: Inbox,
     hub: Hub,
+    tally: Tally,
 }
 
 impl Gate {
@@ -105,6 +110,7 @@ impl Gate {
             epoch: fence.epoch,
             inbox: Inbox::default(),
             hub: Hub::default(),
+            tally: Tally::default(),
         })
     }
 

@@ -26,6 +26,8 @@ use crate::{keys, reading};
 pub(super) struct Applied {
     /// Of its last step.
     pub(super) index: u64,
+    /// How many steps: timers and commands.
+    pub(super) steps: usize,
     pub(super) events: Vec<Told>,
     pub(super) answers: Vec<(Waiting<Result<Reply>>, Result<Reply>)>,
     /// Callers who are answered by a later step.
@@ -102,7 +104,7 @@ impl Partition {
             steps += 1;
         }
         self.gate.inbox.put_back(commands);
-        applied.index = self.meta.index;
+        (applied.index, applied.steps) = (self.meta.index, steps);
         Ok((self.batch(changes, &mut applied), applied))
     }
 

@@ -177,6 +177,7 @@ impl Partition {
                 }
             }
             self.hand_over_waiting().await?;
+            self.gate.tally.holds(self.timers.len(), self.post.not_received());
             match self.wake(&mut renewal).await {
                 Wake::Committed(Ok(Outcome::Committed { .. })) => self.release(),
                 Wake::Committed(refused) => self.begin_again(refused).await?,
@@ -303,6 +304,7 @@ impl Partition {
         let Some(InFlight { applied, .. }) = self.in_flight.pop_front() else {
             return;
         };
+        self.gate.tally.committed(applied.steps);
         self.gate.hub.release(applied.events, applied.index);
         self.parked.extend(applied.parked);
         let mut answers = Answers::default();
@@ -362,6 +364,7 @@ impl Partition {
             }
         };
         tracing::warn!(partition = self.gate.number, code = error.code().id, %error, "a batch was refused");
+        self.gate.tally.refused();
         self.careful_until = Instant::now() + limits::PARTITION_CAREFUL;
         if let Some(first) = self.in_flight.pop_front() {
             self.owed.extend(first.applied.refuse(&error));

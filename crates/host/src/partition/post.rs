@@ -91,6 +91,11 @@ impl Post {
             .is_none_or(|line| line.received == line.written)
     }
 
+    /// Letters that were sent, and no receipt has come.
+    pub(super) fn not_received(&self) -> u64 {
+        self.lines.values().map(|line| line.written - line.received).sum()
+    }
+
     /// A letter is durable. Whether it goes out now: it waits if others do, or too many are on their way.
     pub(super) fn goes_out(&mut self, to: u16, number: u64) -> bool {
         let line = self.lines.entry(to).or_default();

@@ -50,6 +50,11 @@ impl Timers {
         }
     }
 
+    /// How many are in memory.
+    pub(super) fn len(&self) -> usize {
+        self.near.len()
+    }
+
     /// Whether there may be timers in the store that have to be read before it can be said what is due.
     pub(super) fn wants_load(&self) -> bool {
         self.near.is_empty() && self.horizon.is_some()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{Error, Result, codes};
 use drivers::derived::Ownership;
-use host::{Host, Options};
+use host::{Counts, Host, Options};
 use parking_lot::Mutex;
 use ports::Settings;
 use ports::kv::Kv;
@@ -21,7 +21,8 @@ struct Shared {
     opener: Opener,
     runtimes: Vec<Handle>,
     restart_grace: Duration,
-    open: Mutex<BTreeMap<usize, Host>>,
+    /// By where the store is in memory: its number is its place in the order of opening.
+    open: Mutex<BTreeMap<usize, (usize, Host)>>,
     /// One at a time: a second host over the same store would fence the first.
     opening: tokio::sync::Mutex<()>,
 }
@@ -63,7 +64,7 @@ impl Hosts {
     async fn over(&self, kv: Arc<dyn Kv>) -> Result<Host> {
         let _opening = self.0.opening.lock().await;
         let place = Arc::as_ptr(&kv).cast::<()>() as usize;
-        if let Some(host) = self.0.open.lock().get(&place) {
+        if let Some((_, host)) = self.0.open.lock().get(&place) {
             return Ok(host.clone());
         }
         let ownership = Arc::new(Ownership::over(kv.clone()));
@@ -72,13 +73,23 @@ impl Hosts {
             ..Options::default()
         };
         let host = Host::open(kv, ownership, options, &self.0.runtimes).await?;
-        self.0.open.lock().insert(place, host.clone());
+        let mut open = self.0.open.lock();
+        let number = open.len();
+        open.insert(place, (number, host.clone()));
         Ok(host)
+    }
+
+    /// What the partitions of each host do, hosts in the order of opening: the process's own engine has the first.
+    pub(super) fn counts(&self) -> Vec<Vec<Counts>> {
+        let open = self.0.open.lock();
+        let mut hosts: Vec<_> = open.values().collect();
+        hosts.sort_by_key(|(number, _)| *number);
+        hosts.into_iter().map(|(_, host)| host.counts()).collect()
     }
 
     /// What is applied is committed; what waits is refused.
     pub(super) fn close(&self) {
-        for host in self.0.open.lock().values() {
+        for (_, host) in self.0.open.lock().values() {
             host.close();
         }
     }

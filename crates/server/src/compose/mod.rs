@@ -25,6 +25,7 @@ mod engine;
 mod hosts;
 mod layotto;
 mod listeners;
+mod partitions;
 mod reconfigure;
 mod topics;
 
@@ -78,6 +79,7 @@ pub fn run(
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     topics::measure(&upkeep, &metrics);
+    partitions::measure(&hosts, &metrics);
     drop(spawn_on(&io, "component upkeep", keep_up(upkeep)));
 
     let live = Arc::new(Live::from_pointee(components));
