@@ -19,8 +19,8 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for clients of primitives: with [`SESSION_GRACE`], what a vanished one holds is free within 25 s.
-pub const SESSION_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-pub const SESSION_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+pub const SESSION_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(3);
+pub const SESSION_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a connection holds back for its next turn at most (`cork`).
 pub const CORK_BYTES_MAX: usize = 64 << 10;

@@ -52,6 +52,7 @@ impl Client {
 
     fn waits(&self, timeout_ms: Option<i64>) -> JoinHandle<Result<u64, Code>> {
         let client = self.clone();
+        #[allow(clippy::disallowed_methods, reason = "the test waits for it")]
         tokio::spawn(async move { client.lock(timeout_ms).await })
     }
 

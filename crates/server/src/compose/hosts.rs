@@ -13,6 +13,7 @@ use ports::kv::Kv;
 use tokio::runtime::Handle;
 
 use super::components::Opener;
+use crate::config::Config;
 
 #[derive(Clone)]
 pub(super) struct Hosts(Arc<Shared>);
@@ -28,11 +29,11 @@ struct Shared {
 }
 
 impl Hosts {
-    pub(super) fn new(opener: Opener, runtimes: Vec<Handle>, restart_grace: Duration) -> Hosts {
+    pub(super) fn new(opener: Opener, runtimes: Vec<Handle>, config: &Config) -> Hosts {
         Hosts(Arc::new(Shared {
             opener,
             runtimes,
-            restart_grace,
+            restart_grace: Duration::from_millis(config.limits.session_restart_grace_ms),
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         }))

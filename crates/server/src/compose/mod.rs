@@ -69,12 +69,7 @@ pub fn run(
     };
     let mut opener = Opener { registry, context };
     let io = first_io(&bound)?;
-    let restart_grace = Duration::from_millis(config.limits.session_restart_grace_ms);
-    let hosts = Hosts::new(
-        opener.clone(),
-        bound.runtimes().io().cloned().collect(),
-        restart_grace,
-    );
+    let hosts = Hosts::new(opener.clone(), bound.runtimes().io().cloned().collect(), &config);
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;

@@ -37,10 +37,10 @@ pub struct Limits {
     #[schemars(range(min = 1_000, max = 3_600_000))]
     pub keep_alive_timeout_ms: u64,
     /// The same for clients of primitives, whose locks are not to stay taken when they vanish, milliseconds: 1000 to
-    /// 86400000. Default: 5000.
+    /// 86400000. Default: 3000.
     #[schemars(range(min = 1_000, max = 86_400_000))]
     pub session_keep_alive_interval_ms: u64,
-    /// How long such a client has for it, milliseconds: 1000 to 3600000. Default: 4000.
+    /// How long such a client has for it, milliseconds: 1000 to 3600000. Default: 2000.
     #[schemars(range(min = 1_000, max = 3_600_000))]
     pub session_keep_alive_timeout_ms: u64,
     /// How long a client of primitives keeps its locks and candidacies when its connection has gone, milliseconds: 0 to
