@@ -19,7 +19,7 @@
 //! | `mod` | models, calls, verdicts |
 //! | `history` | writes down what clients do, while they do it |
 //! | `search` | looks for an order |
-//! | `models` | counter, register with versions, lock, election |
+//! | `models` | counter, register with versions, map, lock, election |
 
 use std::fmt::Debug;
 use std::hash::Hash;

@@ -1,10 +1,13 @@
 //! Histories that are known to be good or bad, and random ones against the definition itself.
 
 use super::models::counter::{Operation as Count, Outcome as Counted};
-use super::models::lock::{Operation as LockIt, Outcome as Locked};
 use super::models::register::{Before, Operation as Write, Outcome as Wrote};
-use super::models::{Counter, Election, Lock, Register, election};
+use super::models::{Counter, Register};
 use super::*;
+
+mod elections;
+mod locks;
+mod maps;
 
 /// Began, ended, operation, outcome. An end of 0: no answer.
 type Line<M> = (u64, u64, <M as Model>::Operation, <M as Model>::Outcome);
@@ -271,91 +274,6 @@ fn a_version_that_nobody_was_told_is_known_once_it_is_seen() {
         (3, 0, put("b"), wrote(0)),
         (4, 5, Write::Get, found("b", 8)),
     ]);
-}
-
-fn acquire(session: u64) -> LockIt {
-    LockIt::Acquire { session }
-}
-
-fn release(session: u64) -> LockIt {
-    LockIt::Release { session }
-}
-
-fn granted(token: u64) -> Locked {
-    Locked::Granted { token }
-}
-
-#[test]
-fn a_locks_life() {
-    good::<Lock>(vec![
-        (1, 2, LockIt::Look, Locked::Free),
-        (3, 4, acquire(1), granted(5)),
-        (5, 6, acquire(1), Locked::Refused),
-        (7, 8, release(2), Locked::NotHeld),
-        (9, 10, LockIt::Look, Locked::HeldWith { token: 5 }),
-        // It waits until the first one releases.
-        (11, 20, acquire(2), granted(8)),
-        (12, 13, release(1), Locked::Released),
-        (21, 22, LockIt::Lose { session: 2 }, Locked::Lost),
-        (23, 24, LockIt::Look, Locked::Free),
-    ]);
-}
-
-#[test]
-fn a_lock_that_two_hold() {
-    bad::<Lock>(vec![
-        (1, 2, acquire(1), granted(1)),
-        (3, 4, acquire(2), granted(2)),
-    ]);
-    // One of them did not hear of it.
-    bad::<Lock>(vec![
-        (1, 0, acquire(1), granted(0)),
-        (2, 3, LockIt::Look, Locked::HeldWith { token: 4 }),
-        (4, 5, acquire(2), granted(5)),
-    ]);
-}
-
-#[test]
-fn a_lost_session_may_be_over_late() {
-    let lost = |then| {
-        vec![
-            (1, 2, acquire(1), granted(1)),
-            (3, 0, LockIt::Lose { session: 1 }, Locked::Lost),
-            (4, 5, acquire(2), then),
-        ]
-    };
-    good::<Lock>(lost(Locked::Refused));
-    good::<Lock>(lost(granted(2)));
-    bad::<Lock>(lost(granted(1)));
-}
-
-#[test]
-fn a_free_lock_that_is_refused() {
-    bad::<Lock>(vec![(1, 2, acquire(1), Locked::Refused)]);
-}
-
-fn term(term: u64, leader: &str) -> election::Outcome {
-    let leader = leader.into();
-    election::Outcome { term, leader }
-}
-
-#[test]
-fn terms_of_an_election() {
-    use election::Operation::{Change, Look};
-    good::<Election>(vec![
-        (1, 2, Look, term(0, "")),
-        (3, 4, Change, term(1, "a")),
-        (5, 6, Change, term(1, "a")),
-        (7, 0, Change, term(0, "")),
-        (8, 9, Look, term(1, "a")),
-        (10, 11, Look, term(2, "b")),
-        (12, 13, Change, term(2, "")),
-        (14, 15, Change, term(3, "b")),
-    ]);
-    let after_a = |then, is| vec![(1, 2, Change, term(2, "a")), (3, 4, then, is)];
-    bad::<Election>(after_a(Change, term(1, "b")));
-    bad::<Election>(after_a(Change, term(2, "b")));
-    bad::<Election>(after_a(Look, term(3, "b")));
 }
 
 /// What is not answered stays possible to the end: it must not double the work each time.

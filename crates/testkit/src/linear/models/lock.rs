@@ -1,4 +1,4 @@
-//! A lock with tokens that strictly grow, held by one session at most.
+//! A lock with tokens that strictly grow, held by one request of one session at most.
 
 use super::version::Version;
 use crate::linear::Model;
@@ -7,16 +7,27 @@ pub struct Lock;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
-    holder: Option<u64>,
+    holder: Option<Holder>,
     /// Of the last grant.
     token: Version,
 }
 
-/// Sessions are named by numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Holder {
+    session: u64,
+    request: u64,
+}
+
+/// Sessions are named by numbers, and so is each request to acquire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Acquire {
         session: u64,
+        request: u64,
+    },
+    /// Whoever sent that request has gone away: what it got, if anything, is free. Noted without an answer.
+    Abandon {
+        request: u64,
     },
     Release {
         session: u64,
@@ -50,19 +61,24 @@ impl Model for Lock {
     type Outcome = Outcome;
 
     fn apply(state: &State, operation: &Operation, outcome: Option<&Outcome>) -> Option<State> {
+        let is_held_by = |session| state.holder.is_some_and(|holder| holder.session == session);
         match (*operation, outcome.copied()) {
-            (Operation::Acquire { session }, None) => state.grant(session, None),
-            (Operation::Acquire { session }, Some(Outcome::Granted { token })) => {
-                state.grant(session, Some(token))
+            (Operation::Acquire { session, request }, None) => state.grant(Holder { session, request }, None),
+            (Operation::Acquire { session, request }, Some(Outcome::Granted { token })) => {
+                state.grant(Holder { session, request }, Some(token))
             }
             (Operation::Acquire { .. }, Some(Outcome::Refused)) => {
                 state.holder.is_some().then(|| state.clone())
             }
+            (Operation::Abandon { request }, None) => {
+                let holds = state.holder.is_some_and(|holder| holder.request == request);
+                holds.then(|| state.free())
+            }
             (Operation::Release { session }, None | Some(Outcome::Released)) => {
-                (state.holder == Some(session)).then(|| state.free())
+                is_held_by(session).then(|| state.free())
             }
             (Operation::Release { session }, Some(Outcome::NotHeld)) => {
-                (state.holder != Some(session)).then(|| state.clone())
+                (!is_held_by(session)).then(|| state.clone())
             }
             (Operation::Look, None) => Some(state.clone()),
             (Operation::Look, Some(Outcome::HeldWith { token })) => {
@@ -74,25 +90,23 @@ impl Model for Lock {
                 })
             }
             (Operation::Look, Some(Outcome::Free)) => state.holder.is_none().then(|| state.clone()),
-            (Operation::Lose { session }, None | Some(Outcome::Lost)) => {
-                Some(if state.holder == Some(session) {
-                    state.free()
-                } else {
-                    state.clone()
-                })
-            }
+            (Operation::Lose { session }, None | Some(Outcome::Lost)) => Some(if is_held_by(session) {
+                state.free()
+            } else {
+                state.clone()
+            }),
             _ => None,
         }
     }
 }
 
 impl State {
-    fn grant(&self, session: u64, token: Option<u64>) -> Option<State> {
+    fn grant(&self, to: Holder, token: Option<u64>) -> Option<State> {
         if self.holder.is_some() {
             return None;
         }
         Some(State {
-            holder: Some(session),
+            holder: Some(to),
             token: self.token.grown_to(token)?,
         })
     }

@@ -3,6 +3,7 @@
 pub mod counter;
 pub mod election;
 pub mod lock;
+pub mod map;
 pub mod register;
 
 mod version;
@@ -10,4 +11,5 @@ mod version;
 pub use counter::Counter;
 pub use election::Election;
 pub use lock::Lock;
+pub use map::Map;
 pub use register::Register;
