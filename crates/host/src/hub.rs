@@ -109,7 +109,11 @@ impl Hub {
     }
 
     pub(crate) fn close(&self, code: Code) {
-        for ring in self.0.lock().rings.values() {
+        let watched = self.0.lock();
+        let mut rings: Vec<_> = watched.rings.iter().collect();
+        // In an order of their own, or no run could be repeated.
+        rings.sort_unstable_by_key(|(address, _)| *address);
+        for (_, ring) in rings {
             ring.events.lock().ended = Some(code);
             ring.next.send_modify(|_| {});
         }

@@ -12,6 +12,7 @@ use super::*;
 
 mod collections;
 mod letters;
+mod order;
 mod talks;
 
 struct World {

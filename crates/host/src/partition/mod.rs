@@ -15,7 +15,7 @@
 //! **Refusals.** A store that is nearly full refuses what needs room. For a while after a refusal each step is a batch of its own,
 //! so that one that needs room takes no other along.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -67,7 +67,7 @@ pub(crate) struct Partition {
     meta: Meta,
     in_flight: VecDeque<InFlight>,
     /// Callers whose commands are answered by later steps.
-    parked: HashMap<Request, Waiting<Result<Reply>>>,
+    parked: BTreeMap<Request, Waiting<Result<Reply>>>,
     restart_grace: Duration,
     carrier: Arc<dyn Carrier>,
     callee: Option<Arc<dyn Callee>>,
@@ -128,7 +128,7 @@ impl Partition {
             timers: Timers::default(),
             meta,
             in_flight: VecDeque::new(),
-            parked: HashMap::new(),
+            parked: BTreeMap::new(),
             restart_grace: options.restart_grace,
             carrier: options.carrier.clone(),
             callee: options.callee.clone(),
@@ -424,7 +424,7 @@ impl Partition {
         for InFlight { applied, .. } in self.in_flight.drain(..) {
             drop(applied.refuse(&error));
         }
-        for (_, waiting) in self.parked.drain() {
+        for (_, waiting) in std::mem::take(&mut self.parked) {
             waiting.send(Err(again(&error)));
         }
     }

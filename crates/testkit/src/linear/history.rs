@@ -54,7 +54,7 @@ impl<M: Model> Recorder<M> {
         self.end(key, began, ended)
     }
 
-    /// Notes a call that nobody hears the end of.
+    /// Notes that a call begins. Without its end it may be done at any time since, or never.
     pub fn begin(&self, key: &str, operation: M::Operation) -> u64 {
         let mut recorded = self.0.lock();
         recorded.clock += 1;
@@ -68,7 +68,8 @@ impl<M: Model> Recorder<M> {
         began
     }
 
-    fn end(&self, key: &str, began: u64, ended: Ended<M::Outcome>) -> bool {
+    /// The end of a call that was noted by [`Recorder::begin`]. Says whether it was answered.
+    pub fn end(&self, key: &str, began: u64, ended: Ended<M::Outcome>) -> bool {
         let mut recorded = self.0.lock();
         recorded.clock += 1;
         let end = recorded.clock;

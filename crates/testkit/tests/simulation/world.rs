@@ -1,5 +1,6 @@
 //! Processes that come and go over one store.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::storm::{Storm, Weather};
 use crate::subjects::relays::Rough;
 
 const PARTITIONS: u16 = 2;
+/// How long what a session holds stays taken when its process is over.
+pub(crate) const RESTART_GRACE: Duration = Duration::from_millis(100);
 /// Attempts to open a host in bad weather.
 const OPENINGS_MAX: usize = 100;
 
@@ -36,14 +39,16 @@ struct State {
     owner: Option<Arc<Process>>,
     stale: Vec<Arc<Process>>,
     faults: Vec<String>,
+    /// Everything that anybody was told, and when.
+    trace: DefaultHasher,
 }
 
 /// A host and what it sees of the store.
 pub(crate) struct Process {
     pub(crate) host: Host,
     pub(crate) storm: Arc<Storm>,
-    /// It was closed, or another one has taken or takes its partitions.
-    over: Mutex<bool>,
+    /// Since when it is closed or has crashed, or another one takes its partitions.
+    over: Mutex<Option<Timestamp>>,
     /// Commands that were refused one after the other: for want of room, not by their machines.
     refused: Mutex<usize>,
 }
@@ -51,7 +56,11 @@ pub(crate) struct Process {
 impl Process {
     /// Whether every call should be served, or refused for a reason of its own.
     pub(crate) fn is_well(&self) -> bool {
-        !*self.over.lock() && !self.storm.dead.is_cancelled() && !self.storm.has_stopped()
+        self.over_since().is_none() && !self.storm.dead.is_cancelled() && !self.storm.has_stopped()
+    }
+
+    pub(crate) fn over_since(&self) -> Option<Timestamp> {
+        *self.over.lock()
     }
 
     /// How many commands in a row were refused, with this one.
@@ -93,6 +102,7 @@ impl World {
                 owner: None,
                 stale: vec![],
                 faults: vec![],
+                trace: DefaultHasher::new(),
             }),
         }))
     }
@@ -108,6 +118,17 @@ impl World {
     /// Something that should not have been.
     pub(crate) fn fault(&self, fault: String) {
         self.0.state.lock().faults.push(fault);
+    }
+
+    /// Somebody was told something.
+    pub(crate) fn note(&self, told: impl Hash) {
+        let now = self.now();
+        (now.0, told).hash(&mut self.0.state.lock().trace);
+    }
+
+    /// What a run was like: the same number for the same run.
+    pub(crate) fn trace(&self) -> u64 {
+        self.0.state.lock().trace.finish()
     }
 
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
@@ -144,7 +165,7 @@ impl World {
                     callee: Some(rough),
                     partitions: PARTITIONS,
                     lease: base::limits::OWNERSHIP_LEASE_MIN,
-                    restart_grace: Duration::from_millis(100),
+                    restart_grace: RESTART_GRACE,
                     cache_bytes,
                     ..Options::default()
                 };
@@ -154,7 +175,7 @@ impl World {
             let here = [Handle::current()];
             match Host::open(storm.clone(), ownership, options, &here).await {
                 Ok(host) => {
-                    let over = Mutex::new(false);
+                    let over = Mutex::new(None);
                     let process = Process {
                         host,
                         storm,
@@ -177,7 +198,7 @@ impl World {
             (state.owner.clone(), state.random.u32(..4))
         };
         if let Some(owner) = owner {
-            *owner.over.lock() = true;
+            owner.over.lock().get_or_insert(self.now());
             match chance {
                 0 => owner.host.close(),
                 // It goes on while another one takes over.
@@ -190,6 +211,7 @@ impl World {
 
     /// The process is gone: what it had not written never was.
     fn crash(&self, process: &Arc<Process>) {
+        process.over.lock().get_or_insert(self.now());
         process.storm.dead.cancel();
         let mut state = self.0.state.lock();
         state.stale.retain(|stale| !Arc::ptr_eq(stale, process));

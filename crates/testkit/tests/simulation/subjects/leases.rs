@@ -125,6 +125,6 @@ impl Subject for Leases {
     }
 }
 
-fn name(client: u64) -> String {
+pub(super) fn name(client: u64) -> String {
     format!("lease {client}")
 }

@@ -13,9 +13,14 @@ use testkit::linear::Ended;
 use crate::world::{Process, World};
 
 mod counters;
+mod elections;
 mod leases;
+mod locks;
+mod maps;
 pub(crate) mod relays;
+mod sessions;
 mod values;
+mod watches;
 
 /// An answer that takes longer, by the run's own clock, never comes.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -37,13 +42,21 @@ pub(crate) trait Subject: Send + Sync {
 pub(crate) struct Subjects(Vec<Box<dyn Subject>>);
 
 impl Subjects {
-    pub(crate) fn new(world: &World) -> Subjects {
-        Subjects(vec![
+    /// Some of all, so that clients meet often.
+    pub(crate) fn new(world: &World, random: &mut Rng) -> Subjects {
+        let mut subjects: Vec<Box<dyn Subject>> = vec![
             Box::new(counters::Counters::default()),
             Box::new(values::Values::default()),
+            Box::new(maps::Maps::default()),
+            Box::new(locks::Locks::new(world.clone())),
+            Box::new(elections::Elections::new(world.clone())),
             Box::new(relays::Relays::new(world.clone())),
-            Box::new(leases::Leases::new(world.clone())),
-        ])
+            Box::new(watches::Watches::new(world.clone(), random.fork())),
+        ];
+        subjects.retain(|_| random.bool());
+        // The last one, and always: it looks for timers that are left behind.
+        subjects.push(Box::new(leases::Leases::new(world.clone())));
+        Subjects(subjects)
     }
 
     pub(crate) async fn end(&self, client: &mut Client) {
@@ -106,9 +119,19 @@ impl Client {
         address: &Address,
         command: C,
     ) -> Option<Result<C::Reply>> {
-        let process = self.world.process(&mut self.random)?;
+        let process = self.process()?;
         let call = command.call(&process.host, address);
-        let answer = self.answer(&process, call).await;
+        self.told(&process, call).await
+    }
+
+    /// Who this client talks to next.
+    fn process(&mut self) -> Option<Arc<Process>> {
+        self.world.process(&mut self.random)
+    }
+
+    /// The answer to a command.
+    async fn told<R>(&self, process: &Process, call: impl Future<Output = Result<R>>) -> Option<Result<R>> {
+        let answer = self.answer(process, call).await;
         if let Some(answer) = &answer
             && process.note(answer) > REFUSED_MAX
         {
@@ -127,7 +150,7 @@ impl Client {
         address: &Address,
         query: Q,
     ) -> Option<Result<Q::Reply>> {
-        let process = self.world.process(&mut self.random)?;
+        let process = self.process()?;
         let ask = query.ask(&process.host, address);
         self.answer(&process, ask).await
     }
@@ -145,6 +168,10 @@ impl Client {
             self.world.fault(format!("no answer within {ANSWER_MAX:?}"));
             return None;
         };
+        let code = answer
+            .as_ref()
+            .map(|answer| answer.as_ref().err().map(|error| error.code().id));
+        self.world.note((self.number, code));
         if let Some(Err(error)) = &answer
             && matches!(error.kind(), Kind::Unavailable | Kind::Internal)
             && process.is_well()

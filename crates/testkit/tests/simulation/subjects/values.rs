@@ -12,7 +12,7 @@ use testkit::linear::models::register::{Before, Operation, Outcome};
 
 use super::{Client, Subject, ended};
 
-const NAMES: [&str; 2] = ["config", "leader"];
+pub(super) const NAMES: [&str; 2] = ["config", "leader"];
 
 #[derive(Default)]
 pub(super) struct Values {
