@@ -1,6 +1,7 @@
 //! The unmodified npm SDK.
 
 mod readme;
+mod sharing;
 mod tour;
 
 use tests::sdk::{Sdk, Transport, passes};

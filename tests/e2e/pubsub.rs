@@ -1,15 +1,24 @@
 //! Publish/subscribe with a real application beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tests::app::{App, refusing};
-use tests::{Belay, Layotto};
+use tests::{Belay, Layotto, PATIENCE};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use wire::layotto::subscribe_topic_events_request::SubscribeTopicEventsRequestType as Ask;
+use wire::layotto::subscribe_topic_events_response::SubscribeTopicEventsResponseType as Told;
 use wire::layotto::topic_event_response::TopicEventResponseStatus as Answer;
-use wire::layotto::{PublishEventRequest, TopicEventRequest};
+use wire::layotto::{
+    PublishEventRequest, SubscribeTopicEventsRequest, SubscribeTopicEventsRequestInitial,
+    SubscribeTopicEventsRequestProcessed, SubscribeTopicEventsResponse, TopicEventRequest,
+    TopicEventResponse,
+};
 
 use crate::lifecycle::get;
 
-async fn publish(client: &mut Layotto, topic: &str, data: &str, metadata: &[(&str, &str)]) {
+pub(crate) async fn publish(client: &mut Layotto, topic: &str, data: &str, metadata: &[(&str, &str)]) {
     let metadata = metadata
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -23,7 +32,61 @@ async fn publish(client: &mut Layotto, topic: &str, data: &str, metadata: &[(&st
     client.publish_event(request).await.expect("it is published");
 }
 
-fn text(event: &TopicEventRequest) -> String {
+/// A subscription over a stream, in the application's own group.
+pub(crate) struct Stream {
+    asks: mpsc::Sender<SubscribeTopicEventsRequest>,
+    told: Streaming<SubscribeTopicEventsResponse>,
+}
+
+impl Stream {
+    /// It holds when this returns.
+    pub(crate) async fn open(client: &mut Layotto, topic: &str) -> Stream {
+        let (asks, requests) = mpsc::channel(100);
+        let initial = SubscribeTopicEventsRequestInitial {
+            pubsub_name: "pub_subs_demo".into(),
+            topic: topic.into(),
+            ..Default::default()
+        };
+        ask(&asks, Ask::InitialRequest(initial)).await;
+        let told = client.subscribe_topic_events(ReceiverStream::new(requests));
+        let told = told.await.expect("the stream begins").into_inner();
+        let mut stream = Stream { asks, told };
+        assert!(matches!(stream.told().await, Told::InitialResponse(_)));
+        stream
+    }
+
+    async fn told(&mut self) -> Told {
+        let told = tokio::time::timeout(PATIENCE, self.told.message()).await;
+        let told = told.expect("a message in time").expect("the stream goes on");
+        let told = told.and_then(|told| told.subscribe_topic_events_response_type);
+        told.expect("the stream goes on")
+    }
+
+    pub(crate) async fn next(&mut self) -> TopicEventRequest {
+        match self.told().await {
+            Told::EventMessage(event) => event,
+            Told::InitialResponse(_) => panic!("it has begun already"),
+        }
+    }
+
+    pub(crate) async fn acknowledge(&self, event: &TopicEventRequest) {
+        let status = Some(TopicEventResponse {
+            status: Answer::Success.into(),
+        });
+        let id = event.id.clone();
+        let processed = SubscribeTopicEventsRequestProcessed { id, status };
+        ask(&self.asks, Ask::EventProcessed(processed)).await;
+    }
+}
+
+async fn ask(asks: &mpsc::Sender<SubscribeTopicEventsRequest>, ask: Ask) {
+    let request = SubscribeTopicEventsRequest {
+        subscribe_topic_events_request_type: Some(ask),
+    };
+    asks.send(request).await.expect("the stream takes it");
+}
+
+pub(crate) fn text(event: &TopicEventRequest) -> String {
     String::from_utf8_lossy(&event.data).into_owned()
 }
 
@@ -189,4 +252,47 @@ async fn a_slow_application_costs_disk_not_memory() {
                 .id,
         );
     }
+}
+
+/// Two programs, each over a connection of its own. One of them never answers, and goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_two_connections_share_the_events_of_their_group() {
+    let port = tests::sdk::free_port();
+    let belay = Belay::dev(port).await;
+    let (mut one, mut two) = (belay.client().await, belay.client().await);
+    let mut silent = Stream::open(&mut one, "streams").await;
+    let mut quick = Stream::open(&mut two, "streams").await;
+    let sent: BTreeSet<String> = (0..300).map(|n| n.to_string()).collect();
+    let publishing = async {
+        for data in &sent {
+            publish(&mut two, "streams", data, &[]).await;
+        }
+    };
+    let taking = async {
+        let (mut seen, mut held) = (BTreeSet::new(), BTreeSet::new());
+        while seen.len() + held.len() < 300 {
+            tokio::select! {
+                event = quick.next() => {
+                    quick.acknowledge(&event).await;
+                    assert!(seen.insert(text(&event)), "{event:?} came twice");
+                }
+                event = silent.next() => assert!(held.insert(text(&event)), "{event:?} came twice"),
+            }
+        }
+        (seen, held)
+    };
+    let ((), (mut seen, held)) = tokio::join!(publishing, taking);
+    assert!(
+        (1..=64).contains(&held.len()),
+        "one that does not answer has {} events",
+        held.len()
+    );
+    drop(silent);
+    for _ in 0..held.len() {
+        let event = quick.next().await;
+        quick.acknowledge(&event).await;
+        assert!(held.contains(&text(&event)));
+        seen.insert(text(&event));
+    }
+    assert_eq!(seen, sent);
 }

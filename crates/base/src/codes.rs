@@ -57,11 +57,12 @@ codes! {
     ETAG_INVALID = "BLY0051", InvalidArgument, "an etag was not made by this store";
     TTL_INVALID = "BLY0052", InvalidArgument, "a time to live is not usable";
     TOPIC_FULL = "BLY0053", ResourceExhausted, "a topic's unsettled backlog is at its limit";
-    SUBSCRIPTION_EXISTS = "BLY0054", AlreadyExists, "this consumer group already reads that topic here";
+    // BLY0054 is not given again: a second consumer of a group was refused with it.
     APP_UNREACHABLE = "BLY0055", Unavailable, "the application's callback does not answer";
     CONTENDED = "BLY0056", Aborted, "a row kept changing while it was being updated";
     WATCH_BEHIND = "BLY0057", DataLoss, "a watch fell behind further than the changes are kept";
     ANSWER_TOO_LARGE = "BLY0058", InvalidArgument, "an answer would be larger than the limit";
+    GROUP_FULL = "BLY0059", ResourceExhausted, "a consumer group has as many consumers as it may have";
 
     FILE_NOT_FOUND = "BLY0060", NotFound, "a file does not exist";
     FILE_EXISTS = "BLY0061", AlreadyExists, "a file exists already";

@@ -128,9 +128,12 @@ pub const CONFIG_LOG_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Changes that a configuration watch holds in memory, and that one step of trimming removes.
 pub const CONFIG_LOG_PAGE_ROWS: usize = 64;
 
-/// Events of one consumer group that are with the application at once.
+/// Consumers that share the events of one group.
+pub const CONSUMERS_PER_GROUP_MAX: usize = 64;
+/// Events that are with one consumer at once.
 pub const EVENTS_IN_FLIGHT: usize = 64;
-/// Events of one consumer group held in memory (in flight, or waiting behind their ordering key).
+/// Events that a consumer group holds in memory for each of its consumers (with one of them, or waiting behind their ordering
+/// key).
 pub const EVENTS_IN_MEMORY_MAX: usize = 1_024;
 /// The same in bytes.
 pub const EVENTS_IN_MEMORY_BYTES_MAX: usize = 8 << 20;

@@ -1,11 +1,12 @@
 //! Topics, and groups of consumers that share their events.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Result, Timestamp};
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use crate::Metadata;
 
@@ -21,7 +22,8 @@ pub struct Event {
     pub metadata: Metadata,
 }
 
-/// How a group reads a topic. Options come from the component's settings and the subscription's metadata.
+/// One consumer of a topic. Options come from the component's settings and the subscription's metadata. But for `start` they
+/// are the consumer's own: members of a group may differ in them, and an event is judged by the one that has it.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     pub topic: String,
@@ -51,13 +53,67 @@ pub enum Start {
 /// One event at one consumer. Settle it; dropping it counts as [`Settlement::Retry`].
 #[derive(Debug)]
 pub struct Delivery {
-    pub topic: String,
+    pub topic: Arc<str>,
     pub envelope: Bytes,
     /// 1 for the first.
     pub attempt: u32,
-    /// A send that fails means that nobody waits any more: the deadline is over, or the subscription has ended. The event
-    /// is delivered again.
-    pub settle: oneshot::Sender<Settlement>,
+    pub settle: Settle,
+}
+
+/// The way back for one event. Dropping it says that there will be no settlement.
+pub struct Settle {
+    delivery: u64,
+    /// `None`: it has been used.
+    desk: Option<Arc<dyn Desk>>,
+}
+
+/// Where a consumer's settlements go.
+pub trait Desk: Send + Sync {
+    /// `false`: nobody waits for that one any more. `None`: there will be no settlement.
+    fn settle(&self, delivery: u64, settlement: Option<Settlement>) -> bool;
+    /// Whether somebody still waits for that one.
+    fn waits(&self, delivery: u64) -> bool;
+}
+
+/// Nobody waits any more: the deadline is over, or the subscription has ended. The event is delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLate;
+
+impl Settle {
+    /// `delivery` is a number that the desk knows it by.
+    pub fn at(desk: Arc<dyn Desk>, delivery: u64) -> Settle {
+        Settle {
+            delivery,
+            desk: Some(desk),
+        }
+    }
+
+    pub fn send(mut self, settlement: Settlement) -> Result<(), TooLate> {
+        let desk = self.desk.take().expect("it is used once");
+        match desk.settle(self.delivery, Some(settlement)) {
+            true => Ok(()),
+            false => Err(TooLate),
+        }
+    }
+
+    /// Whether a send would be too late.
+    pub fn is_closed(&self) -> bool {
+        self.desk.as_ref().is_none_or(|desk| !desk.waits(self.delivery))
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        if let Some(desk) = self.desk.take() {
+            desk.settle(self.delivery, None);
+        }
+    }
+}
+
+impl fmt::Debug for Settle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Settle").field(&self.delivery).finish()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +127,16 @@ pub enum Settlement {
 }
 
 /// The events of one subscription. Ends (`None`) when the store closes. Dropping it ends the subscription: events that are
-/// not settled by then are delivered to the next subscription of the group, and do not count as refused.
+/// not settled by then are delivered to the other consumers of the group at once, or to the next one, and do not count as
+/// refused.
 ///
 /// Cancel safe: an event that `next` has not returned is not lost.
 #[async_trait]
 pub trait Deliveries: Send {
     async fn next(&mut self) -> Option<Delivery>;
+    /// Takes no more events: those that `next` has not returned go to the others at once. Those that it has can still be
+    /// settled; one that is dropped does not count as refused.
+    fn close(&mut self);
 }
 
 /// Every implementation MUST pass `conformance::pubsub`:
@@ -85,11 +145,14 @@ pub trait Deliveries: Send {
 /// - events of one call are published in one commit, in order;
 /// - settled with `Ack`, an event is not delivered to that group again, crashes of the process included; a crash of the
 ///   machine may deliver it again;
-/// - an event of an ordering key holds back the later ones of its key until it is settled, and nothing else;
+/// - an event of an ordering key holds back the later ones of its key until it is settled, and nothing else: at whichever
+///   consumer of the group they are;
+/// - consumers of one group share its events: each goes to one that has room. A slow one holds what it asked for at most, and
+///   nobody else up;
 /// - a slow or absent consumer costs disk, not memory.
 ///
-/// Errors: `ResourceExhausted` when the topic's unsettled backlog is at its limit (nothing was published),
-/// `AlreadyExists` when this process reads that topic with that group already.
+/// Errors: `ResourceExhausted` when the topic's unsettled backlog is at its limit (nothing was published), or when the group
+/// has [`base::limits::CONSUMERS_PER_GROUP_MAX`] consumers.
 #[async_trait]
 pub trait PubSub: Send + Sync {
     async fn publish(&self, topic: &str, events: Vec<Event>) -> Result<()>;

@@ -26,7 +26,7 @@ pub(super) enum Delivered {
 }
 
 pub(super) async fn deliver(target: &Target, delivery: Delivery) -> Delivered {
-    let (pubsub, topic) = (&target.pubsub, &delivery.topic);
+    let (pubsub, topic) = (&target.pubsub, &*delivery.topic);
     let settlement = match envelope::open(pubsub, topic, &delivery.envelope, target.store.now()) {
         Ok(Opened::Event(event)) => match call(target, *event).await {
             Ok(status) => settlement(pubsub, topic, status),

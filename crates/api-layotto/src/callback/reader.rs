@@ -90,7 +90,8 @@ impl Reader {
     }
 
     /// Hands out events until it is stopped, the application cannot be reached, or the component closes. The component
-    /// gives out no more at once than the subscription asks for.
+    /// gives out no more at once than the subscription asks for. What was not sent is for the group's other consumers at
+    /// once, as if it had not been here.
     async fn read(&self, subscribed: Subscribed) {
         let Subscribed {
             store,
@@ -104,22 +105,21 @@ impl Reader {
             deadline,
         };
         let mut out = FuturesUnordered::new();
-        let mut unsent = vec![];
-        while unsent.is_empty() {
+        let mut unsent = None;
+        while unsent.is_none() {
             tokio::select! {
                 delivery = deliveries.next() => match delivery {
                     Some(delivery) => out.push(delivery::deliver(&target, delivery)),
                     None => break,
                 },
-                Some(delivered) = out.next() => unsent.extend(not_sent(delivered)),
+                Some(delivered) = out.next() => unsent = not_sent(delivered),
                 () = self.stopping.cancelled() => break,
             }
         }
-        let answers = async {
-            while let Some(delivered) = out.next().await {
-                unsent.extend(not_sent(delivered));
-            }
-        };
+        // First: what is dropped from here on was not refused.
+        deliveries.close();
+        drop(unsent);
+        let answers = async { while out.next().await.is_some() {} };
         if tokio::time::timeout(limits::DRAIN_DEADLINE, answers)
             .await
             .is_err()
@@ -131,8 +131,6 @@ impl Reader {
                 "the application has not answered all events, they are delivered again"
             );
         }
-        // First: what was not sent, or not answered, was not refused.
-        drop(deliveries);
     }
 
     fn name(&self) -> String {

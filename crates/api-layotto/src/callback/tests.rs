@@ -437,6 +437,32 @@ async fn a_stop_waits_for_answers_and_takes_no_more() {
     assert!(!group.is_read());
 }
 
+/// While a stop waits for the last answer, another consumer of the group gets what was not handed out.
+#[tokio::test]
+async fn a_stop_leaves_the_rest_to_others_at_once() {
+    let app = App::wanting(&["t"]);
+    app.behaves(|_| Answer::Wait);
+    let life = app.live();
+    let consuming = Consuming {
+        in_flight_max: 1,
+        ..Consuming::default()
+    };
+    let side = Side::with(life.address.clone(), vec![], consuming.clone());
+    side.subscribed("t").await;
+    side.publish("t", ["slow".to_owned(), "next".to_owned()]).await;
+    until(|| app.data() == ["slow"]).await;
+    let Side { topics, consumer, .. } = side;
+    let stopped = task::spawn("stop", consumer.stop());
+    let wanted = topics.subscriptions.lock()[0].clone();
+    let mut other = topics.subscribe(wanted).await.expect("it is subscribed");
+    let next = tokio::time::timeout(Duration::from_secs(20), other.next()).await;
+    let next = next.expect("it comes in time").expect("the broker is there");
+    assert_eq!((next.envelope, next.attempt), (envelope("next"), 1));
+    app.open_gate();
+    stopped.await.expect("it stops");
+    assert_eq!(topics.group("t", "app").settled(), [Settlement::Ack]);
+}
+
 #[tokio::test]
 async fn a_stop_ends_whatever_is_going_on() {
     let port = Port::free();

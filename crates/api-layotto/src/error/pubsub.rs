@@ -1,6 +1,6 @@
 //! Publishing (spec 4.1) wraps; subscriptions over a stream (spec 4.7) pass on.
 
-use base::{Error, Kind, codes};
+use base::{Error, Kind};
 use tonic::{Code, Status};
 
 use super::{failed, wrapped_code};
@@ -52,11 +52,7 @@ pub(crate) fn stream(end: &StreamEnd) -> Status {
 }
 
 /// A client that learns of `Unavailable` at once can try again; everything else is as raw as the reference's.
-pub(crate) fn subscribe(topic: &str, pubsub: &str, error: &Error) -> Status {
-    if error.code() == codes::SUBSCRIPTION_EXISTS {
-        let text = format!("already subscribed to pubsub \"{pubsub}\" topic \"{topic}\"");
-        return failed(Code::Unknown, text, error);
-    }
+pub(crate) fn subscribe(error: &Error) -> Status {
     let code = match error.kind() {
         kind @ (Kind::ResourceExhausted | Kind::Unavailable | Kind::InvalidArgument) => {
             wire::status::code(kind)

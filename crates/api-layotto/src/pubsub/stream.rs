@@ -1,8 +1,9 @@
 //! Subscriptions over a stream (spec 4.7).
 //!
-//! One stream is one subscription. The initial answer goes out when the subscription holds, so that every message
-//! published after it arrives. When the stream ends, however that comes, the subscription ends with it: what the client
-//! has not answered is delivered to the next one. The component gives out so many events at once, then waits for answers.
+//! One stream is one consumer; it shares the events with the other streams and the callback of its group. The initial answer
+//! goes out when the subscription holds, so that every message published after it arrives. When the stream ends, however that
+//! comes, the subscription ends with it: what the client has not answered is delivered to the others, or to the next one. The
+//! component gives out so many events at once, then waits for answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,8 +11,7 @@ use std::sync::Arc;
 use base::limits;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use ports::pubsub::{Deliveries, Delivery, PubSub, Settlement};
-use tokio::sync::oneshot;
+use ports::pubsub::{Deliveries, Delivery, PubSub, Settle, Settlement};
 use tonic::Status;
 use wire::layotto as pb;
 use wire::layotto::subscribe_topic_events_request::SubscribeTopicEventsRequestType as Asked;
@@ -64,7 +64,7 @@ struct Subscriber {
     // In this order: events without an answer are given back, not refused.
     deliveries: Box<dyn Deliveries>,
     /// Events at the client, by their id. Publishers may give several events one id: those are settled in order.
-    unanswered: HashMap<String, VecDeque<oneshot::Sender<Settlement>>>,
+    unanswered: HashMap<String, VecDeque<Settle>>,
     in_flight_max: usize,
     requests: Requests,
     store: Arc<dyn PubSub>,
@@ -79,7 +79,7 @@ impl Subscriber {
         let components = live.load_full();
         let bus = components.pubsubs.get(&pubsub);
         let bus = bus.ok_or_else(|| error::pubsub::stream(&StreamEnd::NoPubsub(pubsub.clone())))?;
-        let failed = |error| error::pubsub::subscribe(&topic, &pubsub, &error);
+        let failed = |error| error::pubsub::subscribe(&error);
         let mut wanted =
             options::subscription(&components, bus, &topic, &initial.metadata).map_err(failed)?;
         if let Some(dead_letter_topic) = initial.dead_letter_topic.filter(|topic| !topic.is_empty()) {

@@ -319,18 +319,40 @@ async fn a_half_closed_stream_ends_and_keeps_its_events() {
     assert_eq!(Stream::of(&mut client, "t").await.event().await.data, "a");
 }
 
+/// Over one connection and over two.
 #[tokio::test]
-async fn a_second_stream_of_one_topic_is_refused() {
+async fn streams_of_one_group_share_the_events() {
+    let fakes = Fakes::default();
+    let running = fakes.run().await;
+    let mut client = running.client;
+    let mut first = Stream::of(&mut client, "t").await;
+    let mut second = Stream::of(&mut client, "t").await;
+    publish_texts(&mut client, "t", &["a", "b", "c", "d"]).await;
+    let mut seen = vec![];
+    for _ in 0..4 {
+        let (stream, event) = tokio::select! {
+            event = first.event() => (&first, event),
+            event = second.event() => (&second, event),
+        };
+        stream.answer(&event.id, 0).await;
+        seen.push(event.data);
+    }
+    seen.sort();
+    assert_eq!(seen, ["a", "b", "c", "d"]);
+    let group = fakes.topics.group("t", "app");
+    until(|| group.settled() == [Settlement::Ack; 4]).await;
+    drop(first);
+    publish_texts(&mut client, "t", &["e"]).await;
+    assert_eq!(second.event().await.data, "e", "the other one goes on");
+}
+
+#[tokio::test]
+async fn a_group_that_is_full_says_so() {
     let fakes = Fakes::default();
     let mut client = fakes.run().await.client;
-    let mut first = Stream::of(&mut client, "t").await;
-    let mut second = Stream::begin(&mut client, Some(initial(STORE, "t"))).await;
-    second
-        .assert_ends(Code::Unknown, "already subscribed to pubsub \"demo\" topic \"t\"")
-        .await;
-    drop(Stream::of(&mut client, "other").await);
-    publish_texts(&mut client, "t", &["a"]).await;
-    assert_eq!(first.event().await.data, "a", "the first one goes on");
+    fakes.topics.subscribe_fault.set(codes::GROUP_FULL, "no place");
+    let mut stream = Stream::begin(&mut client, Some(initial(STORE, "t"))).await;
+    stream.assert_ends(Code::ResourceExhausted, "no place").await;
 }
 
 #[tokio::test]

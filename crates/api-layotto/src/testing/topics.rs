@@ -1,17 +1,17 @@
-//! A fake broker: refused events come again at once, behind the others.
+//! A fake broker: refused events come again at once, behind the others. Consumers of a group take from one queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use async_trait::async_trait;
-use base::{Error, Result, Timestamp, codes};
+use base::{Result, Timestamp};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
-use ports::pubsub::{Deliveries, Delivery, Event, PubSub, Settlement, Subscription};
+use ports::pubsub::{self, Deliveries, Delivery, Event, PubSub, Settle, Settlement, Subscription};
 use tokio::sync::{Notify, oneshot};
 
 use super::Fault;
@@ -30,7 +30,7 @@ pub(crate) struct Topics {
 #[derive(Default)]
 pub(crate) struct Group {
     queue: Mutex<VecDeque<(Bytes, u32)>>,
-    reader: Mutex<bool>,
+    readers: Mutex<usize>,
     more: Notify,
     /// How events were settled, in order.
     pub settled: Mutex<Vec<Settlement>>,
@@ -50,7 +50,7 @@ impl Topics {
         for ((of, _), group) in self.groups.lock().iter() {
             if of == topic {
                 group.queue.lock().push_back((envelope.clone(), 1));
-                group.more.notify_one();
+                group.more.notify_waiters();
             }
         }
     }
@@ -58,7 +58,7 @@ impl Topics {
 
 impl Group {
     pub(crate) fn is_read(&self) -> bool {
-        *self.reader.lock()
+        *self.readers.lock() > 0
     }
 
     pub(crate) fn settled(&self) -> Vec<Settlement> {
@@ -84,12 +84,7 @@ impl PubSub for Topics {
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Deliveries>> {
         self.subscribe_fault.check()?;
         let group = self.group(&subscription.topic, &subscription.group);
-        if std::mem::replace(&mut *group.reader.lock(), true) {
-            return Err(Error::new(
-                codes::SUBSCRIPTION_EXISTS,
-                "the group is read already",
-            ));
-        }
+        *group.readers.lock() += 1;
         self.subscriptions.lock().push(subscription.clone());
         Ok(Box::new(Reading {
             group,
@@ -97,6 +92,7 @@ impl PubSub for Topics {
             out: FuturesUnordered::new(),
             events: HashMap::new(),
             count: 0,
+            closed: false,
         }))
     }
 
@@ -108,13 +104,34 @@ impl PubSub for Topics {
 struct Reading {
     group: Arc<Group>,
     subscription: Subscription,
-    out: FuturesUnordered<BoxFuture<'static, (usize, Settlement)>>,
+    /// Events that are out, by number; nothing is the settlement of one that was dropped.
+    out: FuturesUnordered<BoxFuture<'static, (usize, Option<Settlement>)>>,
     events: HashMap<usize, (Bytes, u32)>,
     count: usize,
+    closed: bool,
+}
+
+/// Waits for one settlement.
+struct Once(Mutex<Option<oneshot::Sender<Settlement>>>);
+
+impl pubsub::Desk for Once {
+    fn settle(&self, _: u64, settlement: Option<Settlement>) -> bool {
+        let sender = self.0.lock().take();
+        sender.is_some_and(|sender| settlement.is_some_and(|settlement| sender.send(settlement).is_ok()))
+    }
+
+    fn waits(&self, _: u64) -> bool {
+        self.0.lock().as_ref().is_some_and(|sender| !sender.is_closed())
+    }
 }
 
 impl Reading {
-    fn settled(&mut self, number: usize, settlement: Settlement) {
+    fn settled(&mut self, number: usize, settlement: Option<Settlement>) {
+        if settlement.is_none() && self.closed {
+            // It goes back with what is left.
+            return;
+        }
+        let settlement = settlement.unwrap_or(Settlement::Retry);
         let (envelope, attempt) = self.events.remove(&number).expect("it is out");
         self.group.settled.lock().push(settlement);
         if settlement == Settlement::Retry {
@@ -123,7 +140,7 @@ impl Reading {
     }
 
     fn take(&mut self) -> Option<Delivery> {
-        if self.events.len() >= self.subscription.in_flight_max {
+        if self.closed || self.events.len() >= self.subscription.in_flight_max {
             return None;
         }
         let (envelope, attempt) = self.group.queue.lock().pop_front()?;
@@ -136,20 +153,14 @@ impl Reading {
         let deadline = self.subscription.deadline;
         let answer = async move {
             let answer = tokio::time::timeout(deadline, settled).await;
-            (
-                number,
-                answer
-                    .ok()
-                    .and_then(|settled| settled.ok())
-                    .unwrap_or(Settlement::Retry),
-            )
+            (number, answer.map_or(Some(Settlement::Retry), Result::ok))
         };
         self.out.push(answer.boxed());
         Some(Delivery {
-            topic: self.subscription.topic.clone(),
+            topic: (&*self.subscription.topic).into(),
             envelope,
             attempt,
-            settle,
+            settle: Settle::at(Arc::new(Once(Mutex::new(Some(settle)))), 0),
         })
     }
 }
@@ -157,16 +168,22 @@ impl Reading {
 #[async_trait]
 impl Deliveries for Reading {
     async fn next(&mut self) -> Option<Delivery> {
-        loop {
+        let group = self.group.clone();
+        while !self.closed {
+            let more = group.more.notified();
             if let Some(delivery) = self.take() {
                 return Some(delivery);
             }
-            let group = self.group.clone();
             tokio::select! {
                 Some((number, settlement)) = self.out.next() => self.settled(number, settlement),
-                () = group.more.notified() => (),
+                () = more => (),
             }
         }
+        None
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
     }
 }
 
@@ -180,6 +197,7 @@ impl Drop for Reading {
         left.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         let mut queue = self.group.queue.lock();
         left.into_iter().for_each(|(_, event)| queue.push_front(event));
-        *self.group.reader.lock() = false;
+        *self.group.readers.lock() -= 1;
+        self.group.more.notify_waiters();
     }
 }

@@ -10,10 +10,12 @@ use base::Kind;
 use crate::Metadata;
 use crate::pubsub::{Deliveries, Delivery, Event, PubSub, Settlement, Start, Subscription};
 
+mod group;
+
 pub async fn all(pubsub: Arc<dyn PubSub>) {
     every_group_gets_every_event(&*pubsub).await;
     a_new_group_begins_at_the_oldest_event_or_behind_the_newest(&*pubsub).await;
-    members_of_a_group_are_one_at_a_time(&*pubsub).await;
+    group::all(&*pubsub).await;
     what_is_not_settled_goes_to_the_next_subscription(&*pubsub).await;
     a_refused_event_comes_again(&*pubsub).await;
     an_event_without_an_answer_comes_again(&*pubsub).await;
@@ -70,7 +72,7 @@ async fn publish(pubsub: &dyn PubSub, topic: &str, events: Vec<Event>) {
 }
 
 async fn subscribe(pubsub: &dyn PubSub, subscription: Subscription) -> Box<dyn Deliveries> {
-    pubsub.subscribe(subscription).await.expect("the group is free")
+    pubsub.subscribe(subscription).await.expect("it is subscribed")
 }
 
 async fn next(deliveries: &mut Box<dyn Deliveries>) -> Delivery {
@@ -114,7 +116,7 @@ async fn every_group_gets_every_event(pubsub: &dyn PubSub) {
     publish(pubsub, "another", vec![event("x")]).await;
     for deliveries in [&mut one, &mut two] {
         let delivery = next(deliveries).await;
-        assert_eq!((delivery.topic.as_str(), delivery.attempt), ("groups", 1));
+        assert_eq!((&*delivery.topic, delivery.attempt), ("groups", 1));
         settle(delivery, Settlement::Ack);
         assert_eq!(acknowledge(deliveries, 2).await, ["b", "c"]);
     }
@@ -139,17 +141,6 @@ async fn a_new_group_begins_at_the_oldest_event_or_behind_the_newest(pubsub: &dy
         ["c"],
         "a known group goes on where it was"
     );
-}
-
-async fn members_of_a_group_are_one_at_a_time(pubsub: &dyn PubSub) {
-    let first = subscribe(pubsub, subscription("members", "g")).await;
-    let refused = pubsub.subscribe(subscription("members", "g")).await;
-    let kind = refused.err().map(|error| error.kind());
-    assert_eq!(kind, Some(Kind::AlreadyExists));
-    let other = subscribe(pubsub, subscription("members", "other")).await;
-    drop(first);
-    drop(subscribe(pubsub, subscription("members", "g")).await);
-    drop(other);
 }
 
 async fn what_is_not_settled_goes_to_the_next_subscription(pubsub: &dyn PubSub) {

@@ -1,13 +1,13 @@
-//! The books of one consumer group: what is with the consumer, what waits, what is settled. No clock and no I/O.
+//! The books of one consumer group: what is with its consumers, what waits, what is settled. No clock and no I/O.
 //!
 //! | an event is | in memory | on disk | leaves by |
 //! |---|---|---|---|
 //! | unread | no | log | [`Book::read`] |
 //! | waiting behind its ordering key | yes | log | the one before it is settled, and that is stored |
 //! | ready | yes | log | [`Book::next`] |
-//! | with the consumer | yes | log | [`Book::settle`] |
+//! | with a consumer | yes | log | [`Book::settle`], or back to ready by [`Book::take_back`] |
 //! | parked: refused, or waiting behind a refused one | no | rows of its own | [`Book::take_due`], when its time has come |
-//! | parked, ready or with the consumer again | yes | rows of its own | [`Book::settle`] |
+//! | parked, ready or with a consumer again | yes | rows of its own | [`Book::settle`], or [`Book::take_back`] |
 //! | settled | no | log, until no group needs it | retention |
 //!
 //! A parked event has rows of its own, so the group's position moves on while one event is retried for days. What is
@@ -15,6 +15,7 @@
 //! key, waits for [`Book::committed`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Result, Timestamp, limits};
@@ -22,11 +23,15 @@ use bytes::Bytes;
 use ports::kv::{Keyspace, Position, Write};
 use ports::pubsub::Settlement;
 
+use super::consumers::{ConsumerId, Consumers};
 use super::rows::{Cursor, GroupRows, Ordering, Parked, Stored};
+use super::topic::Topic;
 
 pub(super) struct Book {
     rows: GroupRows,
-    policy: Policy,
+    /// Events older than this are given up when they are refused.
+    age_max: Duration,
+    consumers: Consumers,
     seen_at: Timestamp,
     /// The furthest event that is settled or parked.
     high: Position,
@@ -43,21 +48,8 @@ pub(super) struct Book {
     due: BTreeSet<(Timestamp, Position)>,
     loading: usize,
     loading_bytes: usize,
-    in_flight: usize,
     bytes: usize,
     changes: Changes,
-}
-
-/// What the subscription asks for.
-#[derive(Clone, Debug)]
-pub(super) struct Policy {
-    pub(super) in_flight_max: usize,
-    /// 0: no limit.
-    pub(super) deliveries_max: u32,
-    /// Log of the dead-letter topic.
-    pub(super) dead_letters: Option<Bytes>,
-    /// Events older than this are given up when they are refused.
-    pub(super) age_max: Duration,
 }
 
 struct Open {
@@ -66,7 +58,19 @@ struct Open {
     attempt: u32,
     /// It has rows of its own.
     parked: bool,
-    in_flight: bool,
+    /// Who has it.
+    with: Option<ConsumerId>,
+}
+
+impl Open {
+    fn unread(event: Stored) -> Open {
+        Open {
+            event,
+            attempt: 1,
+            parked: false,
+            with: None,
+        }
+    }
 }
 
 /// What the next commit says.
@@ -76,8 +80,7 @@ pub(super) struct Changes {
     parked: Vec<Position>,
     /// First events of their lanes that have been settled.
     finished: Vec<(Ordering, Position)>,
-    dead_letters: u64,
-    dead_letter_bytes: u64,
+    dead_letters: Vec<DeadLetter>,
     expired: u64,
     /// Of events that are being parked.
     bytes: usize,
@@ -88,30 +91,44 @@ pub(super) struct Changes {
 pub(super) struct Commit {
     pub(super) writes: Vec<Write>,
     pub(super) cursor: Cursor,
-    pub(super) dead_letters: u64,
-    pub(super) dead_letter_bytes: u64,
+    pub(super) dead_letters: Vec<DeadLetter>,
     /// Events that were settled because their time was over.
     pub(super) expired: u64,
     parked: Vec<Position>,
     finished: Vec<(Ordering, Position)>,
 }
 
-/// One event that the consumer is to have.
+/// An event that went to a dead-letter topic, and its bytes there.
+pub(super) struct DeadLetter {
+    pub(super) topic: Arc<Topic>,
+    pub(super) bytes: u64,
+}
+
+/// One event that a consumer is to have.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Next {
+    pub(super) consumer: ConsumerId,
     pub(super) position: Position,
     pub(super) attempt: u32,
     pub(super) envelope: Bytes,
 }
 
-/// What a decision depends on, besides the books.
-#[derive(Clone, Copy, Debug)]
+/// What a decision depends on, besides the books: the time, and what the consumer has asked for.
 pub(super) struct At {
     pub(super) now: Timestamp,
     /// Pause before the next attempt, when there is one.
     pub(super) pause: Duration,
-    /// The dead-letter topic can take an event.
-    pub(super) dead_letters_have_room: bool,
+    /// 0: no limit.
+    pub(super) deliveries_max: u32,
+    pub(super) given_up: GivenUp,
+}
+
+/// Where events go that are given up.
+pub(super) enum GivenUp {
+    Nowhere,
+    /// To a topic that has no room now.
+    Later,
+    To(Arc<Topic>),
 }
 
 /// How a settled event ended, for the log.
@@ -121,7 +138,7 @@ pub(super) enum Ended {
     Parked,
     DeadLettered,
     Dropped,
-    /// It was not with the consumer any more.
+    /// It was not with a consumer any more.
     Unknown,
 }
 
@@ -129,14 +146,15 @@ impl Book {
     /// From what is stored: the cursor, the events at its holes (one that is gone needs no delivery), the parked events.
     pub(super) fn open(
         rows: GroupRows,
-        policy: Policy,
+        age_max: Duration,
         cursor: &Cursor,
         holes: Vec<(Position, Stored)>,
         parked: Vec<(Position, Parked)>,
     ) -> Book {
         let mut book = Book {
             rows,
-            policy,
+            age_max,
+            consumers: Consumers::default(),
             seen_at: cursor.seen_at,
             high: cursor.high,
             read: cursor.high,
@@ -148,20 +166,11 @@ impl Book {
             due: BTreeSet::new(),
             loading: 0,
             loading_bytes: 0,
-            in_flight: 0,
             bytes: 0,
             changes: Changes::default(),
         };
         for (position, event) in holes {
-            book.insert(
-                position,
-                Open {
-                    event,
-                    attempt: 1,
-                    parked: false,
-                    in_flight: false,
-                },
-            );
+            book.insert(position, Open::unread(event));
         }
         book.form_lanes();
         book
@@ -192,15 +201,7 @@ impl Book {
                 continue;
             }
             let ordering = event.ordering;
-            self.insert(
-                position,
-                Open {
-                    event,
-                    attempt: 1,
-                    parked: false,
-                    in_flight: false,
-                },
-            );
+            self.insert(position, Open::unread(event));
             self.line_up(position, ordering);
             if self.first_was_refused(ordering) {
                 self.park_waiting(position);
@@ -219,20 +220,52 @@ impl Book {
         // What is parked is in memory until its commit is on the way.
         let rows = self.open.len() + self.loading + self.changes.writes.len();
         let bytes = self.bytes + self.loading_bytes + self.changes.bytes;
-        let hungry = self.ready.is_empty()
-            || rows <= limits::EVENTS_IN_MEMORY_MAX / 4 * 3
-                && bytes <= limits::EVENTS_IN_MEMORY_BYTES_MAX / 4 * 3;
+        let (rows_max, bytes_max) = (self.consumers.rows_max(), self.consumers.bytes_max());
+        let hungry = self.ready.is_empty() || rows <= rows_max / 4 * 3 && bytes <= bytes_max / 4 * 3;
         let room = (
-            limits::EVENTS_IN_MEMORY_MAX.saturating_sub(rows),
-            limits::EVENTS_IN_MEMORY_BYTES_MAX.saturating_sub(bytes),
+            rows_max.saturating_sub(rows).min(limits::EVENTS_IN_MEMORY_MAX),
+            bytes_max
+                .saturating_sub(bytes)
+                .min(limits::EVENTS_IN_MEMORY_BYTES_MAX),
         );
         let fits = room.0 > 0 && room.1 > 0 && self.parked.len() < limits::EVENTS_PARKED_MAX;
         (hungry && fits).then_some(room)
     }
 
-    /// The next event for the consumer, if it may have one more.
+    /// One more consumer shares the events.
+    pub(super) fn join(&mut self, in_flight_max: usize) -> ConsumerId {
+        self.consumers.join(in_flight_max)
+    }
+
+    /// A consumer takes no more events.
+    pub(super) fn close(&mut self, consumer: ConsumerId) {
+        self.consumers.close(consumer);
+    }
+
+    /// A consumer has gone. What it has is for the others, as if it had never been delivered.
+    pub(super) fn leave(&mut self, consumer: ConsumerId) {
+        let with = self.open.iter().filter(|(_, open)| open.with == Some(consumer));
+        let with: Vec<Position> = with.map(|(position, _)| *position).collect();
+        for position in with {
+            self.take_back(position);
+        }
+        self.consumers.leave(consumer);
+    }
+
+    /// An event that a consumer has not settled and will not settle is for the next one, as if it had never been delivered.
+    pub(super) fn take_back(&mut self, position: Position) {
+        if let Some(open) = self.open.get_mut(&position)
+            && let Some(consumer) = open.with.take()
+        {
+            self.consumers.take(consumer, open.event.bytes());
+            self.ready.insert(position);
+        }
+    }
+
+    /// The next event for whichever consumer may have one more.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<Next> {
-        while self.in_flight < self.policy.in_flight_max {
+        loop {
+            let consumer = self.consumers.next()?;
             let position = self.ready.pop_first()?;
             let open = self.open.get_mut(&position).expect("what is ready is open");
             if open.event.expired(now) {
@@ -240,16 +273,16 @@ impl Book {
                 self.changes.expired += 1;
                 continue;
             }
-            open.in_flight = true;
-            self.in_flight += 1;
+            open.with = Some(consumer);
+            self.consumers.give(consumer, open.event.bytes());
             let (attempt, envelope) = (open.attempt, open.event.envelope());
             return Some(Next {
+                consumer,
                 position,
                 attempt,
                 envelope,
             });
         }
-        None
     }
 
     /// Number of the delivery that an event is in.
@@ -258,15 +291,16 @@ impl Book {
     }
 
     /// Takes an answer.
-    pub(super) fn settle(&mut self, position: Position, settlement: Settlement, at: At) -> Ended {
-        match self.open.get_mut(&position) {
-            Some(open) if open.in_flight => open.in_flight = false,
-            _ => return Ended::Unknown,
-        }
-        self.in_flight -= 1;
-        let open = &self.open[&position];
-        let worn_out = self.policy.deliveries_max > 0 && open.attempt >= self.policy.deliveries_max;
-        let too_old = open.event.published_at.plus(self.policy.age_max) <= at.now;
+    pub(super) fn settle(&mut self, position: Position, settlement: Settlement, at: &At) -> Ended {
+        let Some(open) = self.open.get_mut(&position) else {
+            return Ended::Unknown;
+        };
+        let Some(consumer) = open.with.take() else {
+            return Ended::Unknown;
+        };
+        self.consumers.take(consumer, open.event.bytes());
+        let worn_out = at.deliveries_max > 0 && open.attempt >= at.deliveries_max;
+        let too_old = open.event.published_at.plus(self.age_max) <= at.now;
         match settlement {
             Settlement::Ack => {
                 self.finish(position);
@@ -278,20 +312,23 @@ impl Book {
     }
 
     /// To the dead-letter topic, if there is one. It must not be lost on the way: without room it waits.
-    fn give_up(&mut self, position: Position, at: At) -> Ended {
-        let Some(log) = self.policy.dead_letters.clone() else {
-            self.finish(position);
-            return Ended::Dropped;
+    fn give_up(&mut self, position: Position, at: &At) -> Ended {
+        let topic = match &at.given_up {
+            GivenUp::To(topic) => topic,
+            GivenUp::Later => return self.refuse(position, at),
+            GivenUp::Nowhere => {
+                self.finish(position);
+                return Ended::Dropped;
+            }
         };
-        if !at.dead_letters_have_room {
-            return self.refuse(position, at);
-        }
         let value = self.open[&position].event.republished(at.now);
-        self.changes.dead_letters += 1;
-        self.changes.dead_letter_bytes += value.len() as u64;
+        self.changes.dead_letters.push(DeadLetter {
+            topic: topic.clone(),
+            bytes: value.len() as u64,
+        });
         self.changes.writes.push(Write::Append {
             keyspace: Keyspace::Journal,
-            prefix: log,
+            prefix: topic.log.clone(),
             value,
             expires_at: None,
         });
@@ -300,7 +337,7 @@ impl Book {
     }
 
     /// Parks an event until its next attempt, and what waits behind it.
-    fn refuse(&mut self, position: Position, at: At) -> Ended {
+    fn refuse(&mut self, position: Position, at: &At) -> Ended {
         let due_at = at.now.plus(at.pause);
         let refusals = self.open[&position].attempt;
         let ordering = self.park(position, refusals, due_at);
@@ -359,16 +396,15 @@ impl Book {
             .is_some_and(|parked| parked.refusals > 0)
     }
 
-    /// When memory is full of events that wait behind others of their keys, while the consumer has nothing to do, they are
+    /// When memory is full of events that wait behind others of their keys, while a consumer has nothing to do, they are
     /// parked, so that other keys get their turn.
     fn make_room(&mut self) {
-        let full = self.open.len() >= limits::EVENTS_IN_MEMORY_MAX
-            || self.bytes >= limits::EVENTS_IN_MEMORY_BYTES_MAX;
-        let idle = self.ready.is_empty() && self.in_flight < self.policy.in_flight_max;
+        let full = self.open.len() >= self.consumers.rows_max() || self.bytes >= self.consumers.bytes_max();
+        let idle = self.ready.is_empty() && self.consumers.next().is_some();
         if !full || !idle {
             return;
         }
-        let waiting = self.open.iter().filter(|(_, open)| !open.in_flight);
+        let waiting = self.open.iter().filter(|(_, open)| open.with.is_none());
         let room = limits::EVENTS_PARKED_MAX.saturating_sub(self.parked.len());
         let waiting: Vec<Position> = waiting.map(|(position, _)| *position).take(room).collect();
         for position in waiting {
@@ -402,8 +438,8 @@ impl Book {
             let bytes = self.parked[&position].bytes as usize;
             let rows = self.open.len() + self.loading;
             let none = rows == 0;
-            let fits = rows < limits::EVENTS_IN_MEMORY_MAX
-                && self.bytes + self.loading_bytes + bytes <= limits::EVENTS_IN_MEMORY_BYTES_MAX;
+            let fits = rows < self.consumers.rows_max()
+                && self.bytes + self.loading_bytes + bytes <= self.consumers.bytes_max();
             if due_at > now || !(fits || none) {
                 break;
             }
@@ -435,7 +471,7 @@ impl Book {
                         event,
                         attempt,
                         parked: true,
-                        in_flight: false,
+                        with: None,
                     },
                 );
                 self.ready.insert(position);
@@ -470,7 +506,6 @@ impl Book {
             writes,
             cursor,
             dead_letters: changes.dead_letters,
-            dead_letter_bytes: changes.dead_letter_bytes,
             expired: changes.expired,
             parked: changes.parked,
             finished: changes.finished,

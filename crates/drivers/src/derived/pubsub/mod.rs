@@ -1,7 +1,7 @@
 //! Publish/subscribe over a `Kv`: topics are logs, consumer groups are positions in them.
 //!
 //! Publishing appends, in one commit per call and without a read. A group is a row that says how far it has come, and rows
-//! of their own for events that were refused; one task per subscription moves it on. Deliveries are at least once, with one
+//! of their own for events that were refused; one task moves it on for all its consumers. Deliveries are at least once, with one
 //! rule in addition: what was settled in this process is never delivered again by it, and what was settled and stored,
 //! which is a moment later and not synced, is not delivered again after the process was killed.
 //!
@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `rows` | how it all is stored |
 //! | `book` | what a group has in hand: pure |
-//! | `reader` | the task behind a subscription |
+//! | `consumers` | who shares it, and who gets the next event: pure |
+//! | `reader` | the task behind a group |
+//! | `desk` | where it meets a consumer |
 //! | `topic` | a topic in memory: sizes, groups, who reads |
 //! | `counts` | what happened to events, in numbers |
 //! | `retention` | removing what nobody needs |
@@ -17,7 +19,8 @@
 //! **Order.** Events of an ordering key go to a group one at a time. The next one follows when the settlement of the one
 //! before is stored, so a crash repeats the last event of a key at most. An event that is refused holds back its key only;
 //! what waits behind it is parked as well, up to [`limits::EVENTS_PARKED_MAX`] events, then the group waits. Without an
-//! ordering key nothing waits for anything: later events overtake a refused one.
+//! ordering key nothing waits for anything: later events overtake a refused one. Which consumer an event is with makes no
+//! difference.
 //!
 //! **One process per store.** A group is moved on by the process that reads with it. Two processes over one store would
 //! each deliver everything; sharing the work needs ownership of topics, which comes with scale-out.
@@ -40,11 +43,17 @@ pub(crate) use rows::decode_any;
 
 mod book;
 
+mod consumers;
+
 mod counts;
 
 mod topic;
 
+mod desk;
+
 mod reader;
+
+mod waits;
 
 mod retention;
 
@@ -57,11 +66,11 @@ pub use counts::{Counts, GroupCounts, TopicCounts};
 pub use retention::Retention;
 pub use settings::Topics;
 
-use book::{Book, Policy};
+use book::Book;
 use counts::Places;
-use reader::{DeadLetters, Reader};
+use reader::Reader;
 use rows::{Cursor, GroupRows, Ordering, Parked, Stored};
-use topic::{Claim, Topic};
+use topic::{Claim, DeadLetters, Entered, Topic};
 
 /// Steps of the sweeper that a call may take when it meets a full topic.
 const STEPS_PER_PUBLISH_MAX: usize = 4;
@@ -228,25 +237,17 @@ impl PubSub {
     }
 
     /// What is stored of a group. A new one is stored first.
-    async fn open_book(&self, claim: &Claim, rows: &GroupRows, subscription: &Subscription) -> Result<Book> {
+    async fn open_book(&self, claim: &Claim, rows: &GroupRows, start: Start) -> Result<Book> {
         let topic = claim.topic();
         let cursor = match self.kv.get(&rows.cursor).await? {
             Some(entry) => Cursor::decode(&entry.value)?,
-            None => self.create_group(topic, rows, subscription.start).await?,
+            None => self.create_group(topic, rows, start).await?,
         };
-        topic.settled(&subscription.group, &cursor);
+        topic.settled(claim.group(), &cursor);
         let parked = self.parked(rows).await?;
         let holes = self.holes(topic, &cursor).await?;
-        let policy = Policy {
-            in_flight_max: subscription.in_flight_max,
-            deliveries_max: subscription.deliveries_max,
-            dead_letters: subscription
-                .dead_letter_topic
-                .as_ref()
-                .map(|name| rows::log(&self.component, name)),
-            age_max: self.retention.age,
-        };
-        Ok(Book::open(rows.clone(), policy, &cursor, holes, parked))
+        let age_max = self.retention.age;
+        Ok(Book::open(rows.clone(), age_max, &cursor, holes, parked))
     }
 
     async fn create_group(&self, topic: &Topic, rows: &GroupRows, start: Start) -> Result<Cursor> {
@@ -341,11 +342,13 @@ impl pubsub::PubSub for PubSub {
             }),
             None => None,
         };
-        let claim = topic.claim(&subscription.group).await?;
-        let rows = GroupRows::of(&self.component, &subscription.topic, &subscription.group);
-        let book = self.open_book(&claim, &rows, &subscription).await?;
-        let (reader, consumer) = Reader::new(self.kv.clone(), subscription, rows, book, dead_letters, claim);
-        drop(self.tasks.spawn("consumer group", reader.run()));
+        let (member, consumer) = desk::sit_down(&subscription, dead_letters);
+        if let Entered::First(claim, member) = topic.enter(&subscription.group, member).await? {
+            let rows = GroupRows::of(&self.component, &subscription.topic, &subscription.group);
+            let book = self.open_book(&claim, &rows, subscription.start).await?;
+            let reader = Reader::new(self.kv.clone(), rows, book, claim, member);
+            drop(self.tasks.spawn("consumer group", reader.run()));
+        }
         Ok(Box::new(consumer))
     }
 

@@ -1,37 +1,39 @@
-//! The task behind one subscription: pages through the log, hands events to the consumer, writes down what is settled.
+//! The task behind a consumer group: pages through the log, deals events out to the consumers, writes down what is settled.
 //!
 //! It alone owns the group's [`Book`]. One page, one load and one commit are on their way at most; while a commit is, the
 //! answers that come in gather for the next one, so a busy group writes far fewer commits than it settles events.
 
-use std::pin::Pin;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use base::{Error, Result, Timestamp, codes, limits};
+use base::{Error, Result, codes, limits};
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 use ports::kv::{Batch, Durability, Entry, Key, Keyspace, Kv, Page, Position, Scan, Version};
-use ports::pubsub::{Deliveries, Delivery, Settlement, Subscription};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Interval, Sleep};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, Interval};
 
-use super::book::{At, Book, Commit, Ended, Next};
+use super::book::{At, Book, Commit, Ended, GivenUp};
+use super::consumers::ConsumerId;
+use super::desk::{Answer, Member, Presence};
 use super::rows::{self, GroupRows, Stored};
-use super::topic::{Claim, Leave, Topic};
+use super::topic::{Claim, DeadLetters};
+use super::waits::{Alarm, Deadline, Fault, Slot};
 
 pub(super) struct Reader {
     kv: Arc<dyn Kv>,
-    subscription: Subscription,
     rows: GroupRows,
     book: Book,
-    dead_letters: Option<DeadLetters>,
-    consumer: mpsc::Sender<Delivery>,
-    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    members: BTreeMap<ConsumerId, Member>,
+    joining: mpsc::Receiver<Member>,
+    /// A consumer has answered, closed or left.
+    news: Arc<Notify>,
+    late: Deadline,
     appended: watch::Receiver<Version>,
     /// There may be events behind the last page.
     unread: bool,
@@ -48,21 +50,10 @@ pub(super) struct Reader {
     claim: Claim,
 }
 
-/// Where events go that are given up, and how full it may become.
-pub(super) struct DeadLetters {
-    pub(super) topic: Arc<Topic>,
-    pub(super) bytes_max: u64,
-}
-
-/// What the consumer made of an event. `None`: it has dropped it.
-struct Answer {
-    position: Position,
-    settlement: Option<Settlement>,
-}
-
 /// What the task waits for.
 enum Happened {
-    Answered(Answer),
+    News,
+    Joined(Member),
     Read(Result<Page>),
     Loaded(Vec<(Position, Result<Option<Entry>>)>),
     Committed(Commit, Result<()>),
@@ -70,45 +61,23 @@ enum Happened {
     Due,
     Seen,
     FaultOver,
-    Left,
-}
-
-/// The consumer's end. Dropping it ends the subscription.
-pub(super) struct Consumer {
-    // In this order: the next subscription must know that it may wait before this one is seen to end.
-    _leave: Leave,
-    deliveries: mpsc::Receiver<Delivery>,
-}
-
-#[async_trait]
-impl Deliveries for Consumer {
-    async fn next(&mut self) -> Option<Delivery> {
-        self.deliveries.recv().await
-    }
+    StoreClosed,
 }
 
 impl Reader {
-    pub(super) fn new(
-        kv: Arc<dyn Kv>,
-        subscription: Subscription,
-        rows: GroupRows,
-        book: Book,
-        dead_letters: Option<DeadLetters>,
-        claim: Claim,
-    ) -> (Reader, Consumer) {
-        let (consumer, deliveries) = mpsc::channel(subscription.in_flight_max);
-        let leave = claim.leave();
+    /// For a first consumer; from here on others can join it.
+    pub(super) fn new(kv: Arc<dyn Kv>, rows: GroupRows, book: Book, claim: Claim, first: Member) -> Reader {
         // Differs among groups and starts, and repeats under a clock that repeats.
-        let random = fastrand::Rng::with_seed(kv.now().0 ^ rows::hash(&subscription.group));
-        let reader = Reader {
+        let random = fastrand::Rng::with_seed(kv.now().0 ^ rows::hash(claim.group()));
+        let mut reader = Reader {
             appended: kv.appended(Keyspace::Journal, &claim.topic().log),
             kv,
-            subscription,
             rows,
             book,
-            dead_letters,
-            consumer,
-            answers: FuturesUnordered::new(),
+            members: BTreeMap::new(),
+            joining: claim.open(),
+            news: Arc::default(),
+            late: Deadline::default(),
             unread: true,
             page: Slot::default(),
             load: Slot::default(),
@@ -120,16 +89,19 @@ impl Reader {
             random,
             claim,
         };
-        (
-            reader,
-            Consumer {
-                _leave: leave,
-                deliveries,
-            },
-        )
+        reader.welcome(first);
+        reader
     }
 
-    /// Until the consumer leaves or the engine stops.
+    fn welcome(&mut self, member: Member) {
+        member.tell(&self.news);
+        let consumer = self.book.join(member.in_flight_max);
+        self.members.insert(consumer, member);
+        // It may have left before it could be told.
+        self.news.notify_one();
+    }
+
+    /// Until the last consumer leaves or the engine stops.
     pub(super) async fn run(mut self) {
         loop {
             if !self.fault.lasts() {
@@ -142,7 +114,7 @@ impl Reader {
             let parked = self.book.parked() as u64;
             self.claim.tally().parked.store(parked, Relaxed);
             let happened = self.wait().await;
-            if matches!(happened, Happened::Left) || self.take(happened).is_err() {
+            if self.take(happened).is_break() {
                 break;
             }
         }
@@ -151,82 +123,88 @@ impl Reader {
 
     async fn wait(&mut self) -> Happened {
         tokio::select! {
-            Some(answer) = self.answers.next() => Happened::Answered(answer),
+            () = self.news.notified() => Happened::News,
+            () = self.late.rings() => Happened::News,
+            Some(member) = self.joining.recv() => Happened::Joined(member),
             (commit, result) = self.commit.done() => Happened::Committed(commit, result),
             page = self.page.done() => Happened::Read(page),
             rows = self.load.done() => Happened::Loaded(rows),
             changed = self.appended.changed(), if !self.unread => {
-                changed.map_or(Happened::Left, |()| Happened::Appended)
+                changed.map_or(Happened::StoreClosed, |()| Happened::Appended)
             }
             () = self.due.rings() => Happened::Due,
             () = self.fault.over() => Happened::FaultOver,
             _ = self.seen.tick() => Happened::Seen,
-            () = self.consumer.closed() => Happened::Left,
         }
     }
 
-    /// `Err` when the engine has stopped, for good.
-    fn take(&mut self, happened: Happened) -> Result<()> {
+    /// `Break` when the last consumer has left, or the engine has stopped for good.
+    fn take(&mut self, happened: Happened) -> ControlFlow<()> {
         match happened {
-            Happened::Answered(answer) => {
-                self.settle(answer);
-                self.settle_what_is_answered();
-            }
-            Happened::Read(page) => self.take_page(page)?,
+            Happened::News => return self.hear(),
+            Happened::Joined(member) => self.welcome(member),
+            Happened::Read(page) => return self.take_page(page),
             Happened::Loaded(rows) => self.take_loaded(rows),
-            Happened::Committed(commit, result) => self.take_committed(commit, result)?,
+            Happened::Committed(commit, result) => return self.take_committed(commit, result),
             Happened::Appended => self.unread = true,
             Happened::Seen => self.book.seen(self.kv.now()),
-            Happened::Due | Happened::FaultOver | Happened::Left => (),
+            Happened::Due | Happened::FaultOver => (),
+            Happened::StoreClosed => return Break(()),
         }
-        Ok(())
+        Continue(())
     }
 
-    /// Hands out events as long as the consumer takes more.
+    /// Deals out events as long as somebody takes more.
     fn dispatch(&mut self) {
-        while let Some(Next {
-            position,
-            attempt,
-            envelope,
-        }) = self.book.next(self.kv.now())
-        {
-            let (settle, settled) = oneshot::channel();
-            let delivery = Delivery {
-                topic: self.subscription.topic.clone(),
-                envelope,
-                attempt,
-                settle,
-            };
-            // There is room: no more events are out than the channel has places. A closed one ends the task soon.
-            drop(self.consumer.try_send(delivery));
-            count(&self.claim.tally().delivered, 1);
-            let deadline = self.subscription.deadline;
-            self.answers.push(answer(position, deadline, settled).boxed());
+        let now = Instant::now();
+        while let Some(next) = self.book.next(self.kv.now()) {
+            let (consumer, position) = (next.consumer, next.position);
+            if self.members[&consumer].hand_out(next, now) {
+                count(&self.claim.tally().delivered, 1);
+            } else {
+                self.book.close(consumer);
+                self.book.take_back(position);
+            }
         }
+        self.late
+            .set(self.members.values().filter_map(Member::deadline).min());
     }
 
-    fn settle_what_is_answered(&mut self) {
-        while let Some(Some(answer)) = self.answers.next().now_or_never() {
-            self.settle(answer);
+    /// What the consumers have answered, and who has left.
+    fn hear(&mut self) -> ControlFlow<()> {
+        let now = Instant::now();
+        let consumers: Vec<ConsumerId> = self.members.keys().copied().collect();
+        for consumer in consumers {
+            let (answers, presence) = self.members[&consumer].take_news(now);
+            for answer in answers {
+                self.settle(consumer, answer);
+            }
+            if presence == Presence::Left {
+                self.members.remove(&consumer);
+                self.book.leave(consumer);
+                if self.claim.part() {
+                    return Break(());
+                }
+            }
         }
+        Continue(())
     }
 
-    fn settle(&mut self, Answer { position, settlement }: Answer) {
-        let settlement = match settlement {
-            Some(settlement) => settlement,
-            // With the subscription, so that nothing was refused.
-            None if self.consumer.is_closed() => return,
-            None => Settlement::Retry,
+    fn settle(&mut self, consumer: ConsumerId, Answer { position, settlement }: Answer) {
+        let Some(settlement) = settlement else {
+            return self.book.take_back(position);
         };
         let attempt = self.book.attempt(position);
+        let member = &self.members[&consumer];
         let at = At {
             now: self.kv.now(),
             pause: pause(attempt, &mut self.random),
-            dead_letters_have_room: self.dead_letters.as_ref().is_none_or(DeadLetters::has_room),
+            deliveries_max: member.deliveries_max,
+            given_up: given_up(member.dead_letters.as_ref()),
         };
-        let (topic, group) = (&self.subscription.topic, &self.subscription.group);
+        let (topic, group) = (&self.claim.topic().name, self.claim.group());
         let tally = self.claim.tally();
-        match self.book.settle(position, settlement, at) {
+        match self.book.settle(position, settlement, &at) {
             Ended::Unknown => (),
             Ended::Acknowledged => count(&tally.acknowledged, 1),
             Ended::Parked => {
@@ -258,20 +236,18 @@ impl Reader {
         self.commit.start(save(&*self.kv, commit));
     }
 
-    fn take_committed(&mut self, commit: Commit, result: Result<()>) -> Result<()> {
+    fn take_committed(&mut self, commit: Commit, result: Result<()>) -> ControlFlow<()> {
         match result {
             Ok(()) => {
                 self.fault.clear();
-                self.claim
-                    .topic()
-                    .settled(&self.subscription.group, &commit.cursor);
-                if let Some(dead_letters) = &self.dead_letters {
-                    dead_letters.topic.add(commit.dead_letter_bytes);
-                    dead_letters.topic.published(commit.dead_letters);
+                self.claim.topic().settled(self.claim.group(), &commit.cursor);
+                for letter in &commit.dead_letters {
+                    letter.topic.add(letter.bytes);
+                    letter.topic.published(1);
                 }
                 count(&self.claim.tally().expired, commit.expired);
                 self.book.committed(commit);
-                Ok(())
+                Continue(())
             }
             Err(error) => {
                 self.unsaved = Some(commit);
@@ -299,7 +275,7 @@ impl Reader {
         self.page.start(async move { kv.scan(scan).await }.boxed());
     }
 
-    fn take_page(&mut self, page: Result<Page>) -> Result<()> {
+    fn take_page(&mut self, page: Result<Page>) -> ControlFlow<()> {
         let page = match page {
             Ok(page) => page,
             Err(error) => return self.failed(error),
@@ -307,15 +283,15 @@ impl Reader {
         self.fault.clear();
         self.unread = page.more;
         let Some(through) = page.rows.last().and_then(|(key, _)| Position::decode(key)) else {
-            return Ok(());
+            return Continue(());
         };
-        let topic = &self.subscription.topic;
+        let topic = &self.claim.topic().name;
         let events = page
             .rows
             .into_iter()
             .filter_map(|(key, entry)| event(topic, &key, entry.value));
         self.book.read(events.collect(), through, self.kv.now());
-        Ok(())
+        Continue(())
     }
 
     fn start_load(&mut self) {
@@ -336,31 +312,30 @@ impl Reader {
         for (position, row) in rows {
             let event = row.and_then(|row| row.map(|entry| Stored::decode(entry.value)).transpose());
             if let Err(error) = &event {
-                tracing::warn!(topic = self.subscription.topic, %error, "a refused event cannot be read");
+                tracing::warn!(topic = self.claim.topic().name, %error, "a refused event cannot be read");
             }
             self.book.loaded(position, event, now);
         }
     }
 
-    /// Waits a while before it goes on. `Err` when waiting is no use.
-    fn failed(&mut self, error: Error) -> Result<()> {
+    /// Waits a while before it goes on. `Break` when waiting is no use.
+    fn failed(&mut self, error: Error) -> ControlFlow<()> {
         if error.code() == codes::ENGINE_STOPPED {
-            return Err(error);
+            return Break(());
         }
         if self.fault.begins() {
-            let (topic, group) = (&self.subscription.topic, &self.subscription.group);
+            let (topic, group) = (&self.claim.topic().name, self.claim.group());
             tracing::warn!(topic, group, code = error.code().id, %error, "a consumer group cannot go on, it will try again");
         }
         self.fault.again();
-        Ok(())
+        Continue(())
     }
 
     /// Writes down what has been answered. The rest is as if it had never been delivered.
     async fn finish(mut self) {
-        self.settle_what_is_answered();
         if self.commit.is_busy() {
             let (commit, result) = self.commit.done().await;
-            drop(self.take_committed(commit, result));
+            let _ = self.take_committed(commit, result);
         }
         while let Some(commit) = self
             .unsaved
@@ -369,18 +344,20 @@ impl Reader {
         {
             let (commit, result) = save(&*self.kv, commit).await;
             if let Err(error) = &result {
-                let (topic, group) = (&self.subscription.topic, &self.subscription.group);
+                let (topic, group) = (&self.claim.topic().name, self.claim.group());
                 tracing::warn!(topic, group, %error, "the last settlements of a consumer group are lost, it will see those events again");
                 return;
             }
-            drop(self.take_committed(commit, result));
+            let _ = self.take_committed(commit, result);
         }
     }
 }
 
-impl DeadLetters {
-    fn has_room(&self) -> bool {
-        self.topic.has_room(0, self.bytes_max)
+fn given_up(dead_letters: Option<&DeadLetters>) -> GivenUp {
+    match dead_letters {
+        None => GivenUp::Nowhere,
+        Some(full) if !full.has_room() => GivenUp::Later,
+        Some(dead_letters) => GivenUp::To(dead_letters.topic.clone()),
     }
 }
 
@@ -393,14 +370,6 @@ fn save(kv: &dyn Kv, commit: Commit) -> BoxFuture<'static, (Commit, Result<()>)>
     let batch = Batch::of(commit.writes.clone()).durability(Durability::Buffered);
     let outcome = kv.commit(batch);
     async move { (commit, outcome.await.map(drop)) }.boxed()
-}
-
-async fn answer(position: Position, deadline: Duration, settled: oneshot::Receiver<Settlement>) -> Answer {
-    let settlement = match tokio::time::timeout(deadline, settled).await {
-        Ok(settlement) => settlement.ok(),
-        Err(_) => Some(Settlement::Retry),
-    };
-    Answer { position, settlement }
 }
 
 fn event(topic: &str, key: &[u8], row: Bytes) -> Option<(Position, Stored)> {
@@ -443,98 +412,4 @@ fn pause(attempt: u32, random: &mut fastrand::Rng) -> Duration {
     pause
         .mul_f64(1.0 + random.f64() / 2.0)
         .min(limits::RETRY_PAUSE_MAX)
-}
-
-/// A future that is there or not.
-struct Slot<T>(Option<BoxFuture<'static, T>>);
-
-impl<T> Default for Slot<T> {
-    fn default() -> Slot<T> {
-        Slot(None)
-    }
-}
-
-impl<T> Slot<T> {
-    fn is_busy(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn start(&mut self, future: BoxFuture<'static, T>) {
-        self.0 = Some(future);
-    }
-
-    /// Cancel safe. Waits for ever while nothing has been started.
-    async fn done(&mut self) -> T {
-        let Some(future) = &mut self.0 else {
-            return std::future::pending().await;
-        };
-        let done = future.await;
-        self.0 = None;
-        done
-    }
-}
-
-/// Rings when a stored time has come, as far as this runtime can tell.
-#[derive(Default)]
-struct Alarm {
-    at: Option<Timestamp>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Alarm {
-    /// `None`, or a time that has come already: does not ring.
-    fn set(&mut self, at: Option<Timestamp>, now: Timestamp) {
-        let at = at.filter(|at| *at > now);
-        if at != self.at {
-            self.at = at;
-            // The store's clock may run otherwise than ours.
-            let wait = at.map(|at| at.since(now).min(limits::RETRY_RECHECK_INTERVAL));
-            self.sleep = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
-        }
-    }
-
-    async fn rings(&mut self) {
-        let Some(sleep) = &mut self.sleep else {
-            return std::future::pending().await;
-        };
-        sleep.await;
-        *self = Alarm::default();
-    }
-}
-
-/// A store that fails is asked again after a while, longer each time.
-#[derive(Default)]
-struct Fault {
-    count: u32,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Fault {
-    fn begins(&self) -> bool {
-        self.count == 0
-    }
-
-    fn lasts(&self) -> bool {
-        self.sleep.is_some()
-    }
-
-    fn again(&mut self) {
-        let pause = limits::TOPIC_FAULT_PAUSE_MIN * (1 << self.count.min(10));
-        self.count += 1;
-        self.sleep = Some(Box::pin(tokio::time::sleep(
-            pause.min(limits::TOPIC_FAULT_PAUSE_MAX),
-        )));
-    }
-
-    fn clear(&mut self) {
-        *self = Fault::default();
-    }
-
-    async fn over(&mut self) {
-        let Some(sleep) = &mut self.sleep else {
-            return std::future::pending().await;
-        };
-        sleep.await;
-        self.sleep = None;
-    }
 }

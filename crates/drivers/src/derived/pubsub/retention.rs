@@ -13,7 +13,7 @@ use ports::kv::{Batch, Durability, Entry, Keyspace, Position, Scan, Write};
 use super::super::Progress;
 use super::PubSub;
 use super::rows::{self, GroupRows, Stored};
-use super::topic::{Readers, Topic};
+use super::topic::{Claim, Readers, Topic};
 
 /// How long and how large topics grow. Every topic of a component has this much for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,11 @@ impl PubSub {
             return Ok(());
         }
         for group in topic.idle_groups(Timestamp(now.0.saturating_sub(patience.as_millis() as u64))) {
-            self.forget_group(topic, &group).await?;
+            // Somebody reads with it again.
+            let Some(claim) = topic.claim(&group) else {
+                continue;
+            };
+            self.forget_group(topic, claim).await?;
             tracing::warn!(
                 topic = topic.name,
                 group,
@@ -232,9 +236,8 @@ impl PubSub {
         Ok(())
     }
 
-    async fn forget_group(&self, topic: &Arc<Topic>, group: &str) -> Result<()> {
-        let claim = topic.claim(group).await?;
-        let rows = GroupRows::of(&self.component, &topic.name, group);
+    async fn forget_group(&self, topic: &Topic, claim: Claim) -> Result<()> {
+        let rows = GroupRows::of(&self.component, &topic.name, claim.group());
         for keyspace in [Keyspace::Journal, Keyspace::State] {
             loop {
                 let page = self.kv.scan(Scan::prefix(keyspace, rows.parked.clone())).await?;

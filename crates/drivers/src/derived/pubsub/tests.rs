@@ -199,7 +199,7 @@ fn subscription(topic: &str) -> Subscription {
 }
 
 async fn subscribe(pubsub: &PubSub, subscription: Subscription) -> Box<dyn Deliveries> {
-    pubsub.subscribe(subscription).await.expect("the group is free")
+    pubsub.subscribe(subscription).await.expect("it is subscribed")
 }
 
 async fn publish(pubsub: &PubSub, topic: &str, data: impl IntoIterator<Item = String>) {

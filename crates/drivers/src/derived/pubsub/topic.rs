@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use base::{Error, Result, Timestamp, codes};
+use base::{Error, Result, Timestamp, codes, limits};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ports::kv::{Keyspace, Kv, Position, Scan};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::counts::{Counts, Place, Places, Tally, TopicCounts};
+use super::desk::Member;
 use super::retention::Floor;
 use super::rows::{self, Cursor};
 
@@ -28,9 +29,8 @@ pub(super) struct Topic {
     lost: AtomicU64,
     places: Places,
     shown: Option<Place>,
-    claims: AtomicU64,
-    /// Sent when a group is given up by its reader.
-    released: watch::Sender<()>,
+    /// Sent when the reader of a group has begun or ended.
+    turned: watch::Sender<()>,
     /// What the sweeper knows. Whoever holds it sweeps.
     pub(super) floor: tokio::sync::Mutex<Floor>,
 }
@@ -46,13 +46,28 @@ struct Group {
     shown: Option<Place>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Reader {
     None,
-    /// With the number of its claim.
-    Active(u64),
-    /// The last subscription was dropped, its settlements are being written.
-    Leaving,
+    /// One begins, or writes down what was settled before it ends: whoever wants to join waits.
+    Turning,
+    Active {
+        joins: mpsc::Sender<Member>,
+        /// With those that it has not welcomed yet.
+        consumers: usize,
+    },
+}
+
+/// How a consumer came to its group.
+pub(super) enum Entered {
+    Joined,
+    /// Nobody reads: the caller is to, for this consumer.
+    First(Claim, Member),
+}
+
+/// Where events go that are given up, and how full it may become.
+pub(super) struct DeadLetters {
+    pub(super) topic: Arc<Topic>,
+    pub(super) bytes_max: u64,
 }
 
 /// What groups there are, as far as removing events is concerned.
@@ -82,8 +97,7 @@ impl Topic {
             lost: AtomicU64::new(0),
             shown: places.topic(name),
             places,
-            claims: AtomicU64::new(0),
-            released: watch::Sender::new(()),
+            turned: watch::Sender::new(()),
             floor: tokio::sync::Mutex::new(Floor::uncounted(last.unwrap_or(Position::START))),
         })
     }
@@ -179,39 +193,28 @@ impl Topic {
         let groups = self.groups.lock();
         let idle = groups
             .iter()
-            .filter(|(_, group)| group.reader == Reader::None && group.seen_at < before);
+            .filter(|(_, group)| matches!(group.reader, Reader::None) && group.seen_at < before);
         idle.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Becomes the reader of a group, and makes it known: from here on nothing is removed that it has not settled. Waits
-    /// for a reader that is about to leave.
+    /// Brings a consumer to a group, and makes the group known: from here on nothing is removed that it has not settled.
+    /// Waits while its reader begins or ends.
     ///
-    /// Errors: `SUBSCRIPTION_EXISTS`.
-    pub(super) async fn claim(self: &Arc<Topic>, group: &str) -> Result<Claim> {
-        let mut released = self.released.subscribe();
-        let number = self.claims.fetch_add(1, Relaxed);
+    /// Errors: `GROUP_FULL`.
+    pub(super) async fn enter(self: &Arc<Topic>, group: &str, member: Member) -> Result<Entered> {
+        let mut turned = self.turned.subscribe();
+        let mut waiting = member;
         loop {
-            let (reader, tally) = self.try_claim(group, number);
-            match reader {
-                Reader::None => {
-                    return Ok(Claim {
-                        topic: self.clone(),
-                        group: group.to_owned(),
-                        number,
-                        tally,
-                    });
-                }
-                Reader::Active(_) => {
-                    let message = format!("group {group} reads topic {} already", self.name);
-                    return Err(Error::new(codes::SUBSCRIPTION_EXISTS, message));
-                }
-                Reader::Leaving => released.changed().await.expect("the topic holds the sender"),
-            }
+            waiting = match self.try_enter(group, waiting)? {
+                Ok(entered) => return Ok(entered),
+                Err(member) => member,
+            };
+            turned.changed().await.expect("the topic holds the sender");
         }
     }
 
-    /// The reader that the group had.
-    fn try_claim(&self, name: &str, number: u64) -> (Reader, Arc<Tally>) {
+    /// Gives the consumer back if it has to wait.
+    fn try_enter(self: &Arc<Topic>, name: &str, member: Member) -> Result<Result<Entered, Member>> {
         let mut groups = self.groups.lock();
         let group = groups.entry(name.to_owned()).or_insert_with(|| Group {
             settled: Position::START,
@@ -221,57 +224,91 @@ impl Topic {
             tally: Arc::default(),
             shown: self.places.group(name),
         });
-        let reader = group.reader;
-        if reader == Reader::None {
-            group.reader = Reader::Active(number);
-        }
-        let tally = group.tally.clone();
+        let entered = match &mut group.reader {
+            Reader::Turning => Err(member),
+            Reader::Active { joins, consumers } => {
+                if *consumers >= limits::CONSUMERS_PER_GROUP_MAX || joins.try_send(member).is_err() {
+                    return Err(self.full(name));
+                }
+                *consumers += 1;
+                Ok(Entered::Joined)
+            }
+            Reader::None => Ok(Entered::First(self.claimed(name, group), member)),
+        };
         self.group_count.store(groups.len(), Relaxed);
-        (reader, tally)
+        Ok(entered)
     }
 
-    /// The subscription of that claim was dropped: the next one may wait for it.
-    fn leave(&self, group: &str, number: u64) {
-        if let Some(group) = self.groups.lock().get_mut(group)
-            && group.reader == Reader::Active(number)
-        {
-            group.reader = Reader::Leaving;
+    fn full(&self, group: &str) -> Error {
+        let (topic, max) = (&self.name, limits::CONSUMERS_PER_GROUP_MAX);
+        let message =
+            format!("group {group} has {max} consumers of topic {topic}, end one or name another group");
+        Error::new(codes::GROUP_FULL, message)
+    }
+
+    /// Becomes the reader of a group that has none.
+    pub(super) fn claim(self: &Arc<Topic>, name: &str) -> Option<Claim> {
+        let mut groups = self.groups.lock();
+        let group = groups.get_mut(name)?;
+        matches!(group.reader, Reader::None).then(|| self.claimed(name, group))
+    }
+
+    fn claimed(self: &Arc<Topic>, name: &str, group: &mut Group) -> Claim {
+        group.reader = Reader::Turning;
+        Claim {
+            topic: self.clone(),
+            group: name.to_owned(),
+            tally: group.tally.clone(),
         }
     }
 }
 
-/// The right to read a topic with a group. Dropping it lets the next one in.
+/// The right to read a topic with a group, which keeps others waiting until it is opened. Dropping it lets the next one in.
 pub(super) struct Claim {
     topic: Arc<Topic>,
     group: String,
-    number: u64,
     tally: Arc<Tally>,
 }
 
-/// Dropping it says that the claim will be given up soon.
-pub(super) struct Leave {
-    topic: Arc<Topic>,
-    group: String,
-    number: u64,
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.topic.leave(&self.group, self.number);
-    }
-}
-
 impl Claim {
-    pub(super) fn leave(&self) -> Leave {
-        Leave {
-            topic: self.topic.clone(),
-            group: self.group.clone(),
-            number: self.number,
+    /// Lets consumers join the one that the reader has. They come here.
+    pub(super) fn open(&self) -> mpsc::Receiver<Member> {
+        let (joins, joining) = mpsc::channel(limits::CONSUMERS_PER_GROUP_MAX);
+        self.turn(Reader::Active { joins, consumers: 1 });
+        joining
+    }
+
+    /// One consumer fewer. `true`: it was the last, and others wait from here on until the claim is dropped.
+    pub(super) fn part(&self) -> bool {
+        let mut groups = self.topic.groups.lock();
+        let Some(group) = groups.get_mut(&self.group) else {
+            return true;
+        };
+        match &mut group.reader {
+            Reader::Active { consumers, .. } if *consumers > 1 => {
+                *consumers -= 1;
+                false
+            }
+            reader => {
+                *reader = Reader::Turning;
+                true
+            }
         }
+    }
+
+    fn turn(&self, to: Reader) {
+        if let Some(group) = self.topic.groups.lock().get_mut(&self.group) {
+            group.reader = to;
+        }
+        self.topic.turned.send_replace(());
     }
 
     pub(super) fn topic(&self) -> &Arc<Topic> {
         &self.topic
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.group
     }
 
     /// The group's numbers.
@@ -297,7 +334,13 @@ impl Drop for Claim {
         self.topic.group_count.store(groups.len(), Relaxed);
         drop(groups);
         self.topic.set_changed();
-        self.topic.released.send_replace(());
+        self.topic.turned.send_replace(());
+    }
+}
+
+impl DeadLetters {
+    pub(super) fn has_room(&self) -> bool {
+        self.topic.has_room(0, self.bytes_max)
     }
 }
 

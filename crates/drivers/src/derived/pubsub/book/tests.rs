@@ -3,18 +3,15 @@ use ports::kv::Version;
 use super::*;
 
 fn book() -> Book {
-    let policy = Policy {
-        in_flight_max: 8,
-        deliveries_max: 0,
-        dead_letters: None,
-        age_max: Duration::from_secs(3_600),
-    };
     let cursor = Cursor {
         seen_at: Timestamp(0),
         high: Position::START,
         holes: vec![],
     };
-    Book::open(GroupRows::of("c", "t", "g"), policy, &cursor, vec![], vec![])
+    let (rows, age_max) = (GroupRows::of("c", "t", "g"), Duration::from_secs(3_600));
+    let mut book = Book::open(rows, age_max, &cursor, vec![], vec![]);
+    book.join(8);
+    book
 }
 
 fn position(number: u64) -> Position {
@@ -46,9 +43,10 @@ fn settle(book: &mut Book, number: u64, settlement: Settlement) {
     let at = At {
         now: Timestamp(0),
         pause: Duration::ZERO,
-        dead_letters_have_room: true,
+        deliveries_max: 0,
+        given_up: GivenUp::Nowhere,
     };
-    assert_ne!(book.settle(position(number), settlement, at), Ended::Unknown);
+    assert_ne!(book.settle(position(number), settlement, &at), Ended::Unknown);
 }
 
 fn changes(book: &mut Book) -> Commit {
@@ -133,4 +131,40 @@ fn memory_is_given_back() {
         (0, 0),
         "what waits behind a refused event is parked with it"
     );
+}
+
+#[test]
+fn what_a_consumer_leaves_is_for_the_others_and_was_not_refused() {
+    let mut book = book();
+    read(&mut book, &[(1, ""), (2, "k"), (3, "k"), (4, "")]);
+    let first = book.next(Timestamp(0)).expect("it is ready").consumer;
+    while next(&mut book).is_some() {}
+    book.join(8);
+    assert_eq!(next(&mut book), None);
+    book.leave(first);
+    let again = |book: &mut Book| {
+        book.next(Timestamp(0))
+            .map(|next| (next.position.version.0, next.attempt))
+    };
+    let seen: Vec<_> = std::iter::from_fn(|| again(&mut book)).collect();
+    assert_eq!(seen, [(1, 1), (2, 1), (4, 1)]);
+    settle(&mut book, 4, Settlement::Ack);
+    assert_eq!(holes(&changes(&mut book)), [1, 2, 3]);
+}
+
+#[test]
+fn events_that_one_consumer_holds_take_no_memory_from_another() {
+    let mut book = book();
+    let large = |from: u64, key: &str| -> Vec<(Position, Stored)> {
+        let row = vec![0; limits::EVENTS_IN_MEMORY_BYTES_MAX / 8];
+        let row = Stored::encode(Timestamp(0), None, Ordering::of(key), &row);
+        let event = |number| (position(number), Stored::decode(row.clone()).expect("a good row"));
+        (from..from + 8).map(event).collect()
+    };
+    book.read(large(1, ""), position(8), Timestamp(0));
+    while next(&mut book).is_some() {}
+    assert_eq!(book.room_for_page(), None);
+    book.join(8);
+    let (_, bytes) = book.room_for_page().expect("the other may have as much");
+    assert!(bytes > limits::EVENTS_IN_MEMORY_BYTES_MAX / 8 * 7);
 }

@@ -14,15 +14,21 @@ use super::*;
 enum Step {
     /// Events of these keys, in one call; key 0 is none.
     Publish(Vec<u8>),
-    /// The consumer takes the next event, if one comes.
-    Take,
-    /// The consumer answers one that it has, and all is written.
+    /// A consumer takes the next event, if one comes.
+    Take(prop::sample::Index),
+    /// A consumer answers one that it has, and all is written.
     Settle(prop::sample::Index, Settlement),
     /// The same, but something else happens at once.
     Hasten(prop::sample::Index, Settlement),
     /// Time for retries.
     Wait(u16),
-    /// The subscription ends and begins anew.
+    /// Another consumer joins the group.
+    Join,
+    /// A consumer takes no more, and can still settle.
+    Close(prop::sample::Index),
+    /// A consumer leaves, and perhaps it was the last.
+    Leave(prop::sample::Index),
+    /// All leave, and one begins anew.
     Resubscribe,
     /// The process ends after it has written what it has to.
     Restart,
@@ -42,10 +48,13 @@ fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
     prop_oneof![
         4 => prop::collection::vec(0..4_u8, 1..6).prop_map(Step::Publish),
-        8 => Just(Step::Take),
+        8 => index().prop_map(Step::Take),
         6 => (index(), settlement()).prop_map(|(index, settlement)| Step::Settle(index, settlement)),
         4 => (index(), settlement()).prop_map(|(index, settlement)| Step::Hasten(index, settlement)),
         2 => (0..1_000_u16).prop_map(Step::Wait),
+        2 => Just(Step::Join),
+        1 => index().prop_map(Step::Close),
+        1 => index().prop_map(Step::Leave),
         1 => Just(Step::Resubscribe),
         1 => Just(Step::Restart),
         1 => Just(Step::Kill),
@@ -103,13 +112,13 @@ impl Model {
         just_now.for_each(|settled| *settled = becomes);
     }
 
-    fn check_delivery(&self, number: usize, out: &[(usize, Delivery)]) -> TestCaseResult {
+    fn check_delivery(&self, number: usize, out: &[Out]) -> TestCaseResult {
         let settled = self
             .settled
             .get(&number)
             .is_some_and(|settled| *settled != Settled::InDoubt);
         prop_assert!(!settled, "event {} was settled", number);
-        let twice = out.iter().any(|(other, _)| *other == number);
+        let twice = out.iter().any(|other| other.number == number);
         prop_assert!(!twice, "event {} is out twice", number);
         let before = self.unsettled_before(number);
         prop_assert_eq!(before, None, "event {} came before one of its key", number);
@@ -122,9 +131,20 @@ struct Life {
     runtime: Runtime,
     tasks: Tasks,
     pubsub: Arc<PubSub>,
-    deliveries: Option<Box<dyn Deliveries>>,
-    out: Vec<(usize, Delivery)>,
+    consumers: Vec<(usize, Box<dyn Deliveries>)>,
+    joined: usize,
+    out: Vec<Out>,
 }
+
+/// An event that is with a consumer.
+struct Out {
+    number: usize,
+    consumer: usize,
+    delivery: Delivery,
+}
+
+/// More would only make histories longer.
+const CONSUMERS_MAX: usize = 3;
 
 impl Life {
     fn begin(kv: &Arc<Probe>, in_flight_max: usize) -> Life {
@@ -135,28 +155,52 @@ impl Life {
             .build()
             .expect("a runtime");
         let tasks = Tasks::default();
-        let (pubsub, deliveries) = runtime.block_on(async {
-            let pubsub = PubSub::over(kv.clone(), "bus", Retention::default(), tasks.clone());
-            let deliveries = subscribe(&pubsub, wanted(in_flight_max)).await;
-            (pubsub, deliveries)
-        });
-        Life {
+        let over = async { PubSub::over(kv.clone(), "bus", Retention::default(), tasks.clone()) };
+        let pubsub = runtime.block_on(over);
+        let mut life = Life {
             runtime,
             tasks,
             pubsub,
-            deliveries: Some(deliveries),
+            consumers: vec![],
+            joined: 0,
             out: vec![],
+        };
+        life.join(in_flight_max);
+        life
+    }
+
+    fn join(&mut self, in_flight_max: usize) {
+        if self.consumers.len() < CONSUMERS_MAX {
+            let subscribed = subscribe(&self.pubsub, wanted(in_flight_max));
+            let subscribed = self.runtime.block_on(subscribed);
+            self.consumers.push((self.joined, subscribed));
+            self.joined += 1;
         }
     }
 
-    fn take(&mut self) -> Option<(usize, Delivery)> {
-        let deliveries = self.deliveries.as_mut().expect("it is subscribed");
+    fn leave(&mut self, index: usize) {
+        let (left, consumer) = self.consumers.remove(index);
+        drop(consumer);
+        self.out.retain(|out| out.consumer != left);
+    }
+
+    /// `None` as well when that consumer takes no more.
+    fn take(&mut self, index: usize) -> Option<Out> {
+        let (consumer, deliveries) = &mut self.consumers[index];
         self.runtime.block_on(async {
             quiet().await;
             let next = tokio::time::timeout(Duration::ZERO, deliveries.next()).await;
-            let delivery = next.ok()?.expect("the subscription goes on");
-            Some((text(&delivery).parse().expect("a number"), delivery))
+            let delivery = next.ok()??;
+            Some(Out {
+                number: text(&delivery).parse().expect("a number"),
+                consumer: *consumer,
+                delivery,
+            })
         })
+    }
+
+    fn index(&self, index: &prop::sample::Index) -> usize {
+        index.index(self.consumers.len())
     }
 
     fn quiet(&self) {
@@ -164,14 +208,13 @@ impl Life {
     }
 
     fn resubscribe(&mut self, in_flight_max: usize) {
-        self.deliveries = None;
+        self.consumers.clear();
         self.out.clear();
-        let pubsub = &self.pubsub;
-        self.deliveries = Some(self.runtime.block_on(subscribe(pubsub, wanted(in_flight_max))));
+        self.join(in_flight_max);
     }
 
     fn stop(mut self) {
-        self.deliveries = None;
+        self.consumers.clear();
         self.runtime.block_on(self.tasks.ended());
     }
 }
@@ -206,27 +249,40 @@ fn run(steps: &[Step], in_flight_max: usize, slow: bool) -> TestCaseResult {
                 let published = life.runtime.block_on(life.pubsub.publish("t", events));
                 published.expect("the topic takes events");
             }
-            Step::Take => {
+            Step::Take(index) => {
                 model.just_now_becomes(Settled::ForGood);
-                if let Some((number, delivery)) = life.take() {
-                    model.check_delivery(number, &life.out)?;
-                    life.out.push((number, delivery));
-                    prop_assert!(life.out.len() <= in_flight_max);
+                if let Some(out) = life.take(life.index(index)) {
+                    model.check_delivery(out.number, &life.out)?;
+                    let consumer = out.consumer;
+                    life.out.push(out);
+                    let with_it = life.out.iter().filter(|out| out.consumer == consumer);
+                    prop_assert!(with_it.count() <= in_flight_max);
                 }
             }
             Step::Settle(index, settlement) if !life.out.is_empty() => {
-                let (number, delivery) = life.out.remove(index.index(life.out.len()));
-                settle(delivery, *settlement);
+                let out = life.out.remove(index.index(life.out.len()));
+                settle(out.delivery, *settlement);
                 life.quiet();
-                model.settle(number, *settlement, Settled::ForGood);
+                model.settle(out.number, *settlement, Settled::ForGood);
             }
             Step::Hasten(index, settlement) if !life.out.is_empty() => {
-                let (number, delivery) = life.out.remove(index.index(life.out.len()));
-                settle(delivery, *settlement);
-                model.settle(number, *settlement, Settled::JustNow);
+                let out = life.out.remove(index.index(life.out.len()));
+                settle(out.delivery, *settlement);
+                model.settle(out.number, *settlement, Settled::JustNow);
             }
             Step::Settle(..) | Step::Hasten(..) => (),
             Step::Wait(millis) => wait(&clock, &life, Duration::from_millis(u64::from(*millis))),
+            Step::Join => life.join(in_flight_max),
+            Step::Close(index) => {
+                let index = life.index(index);
+                life.consumers[index].1.close();
+            }
+            Step::Leave(index) => {
+                life.leave(life.index(index));
+                if life.consumers.is_empty() {
+                    life.join(in_flight_max);
+                }
+            }
             Step::Resubscribe => life.resubscribe(in_flight_max),
             Step::Restart => {
                 life.stop();
@@ -249,18 +305,20 @@ fn run(steps: &[Step], in_flight_max: usize, slow: bool) -> TestCaseResult {
 
 /// Everything that is not settled comes now; then no row is left but the group's.
 fn drain(mut model: Model, mut life: Life, clock: &ManualClock, kv: &Probe) -> TestCaseResult {
-    for (number, delivery) in std::mem::take(&mut life.out) {
-        settle(delivery, Settlement::Ack);
-        model.settle(number, Settlement::Ack, Settled::ForGood);
+    for out in std::mem::take(&mut life.out) {
+        settle(out.delivery, Settlement::Ack);
+        model.settle(out.number, Settlement::Ack, Settled::ForGood);
     }
+    life.resubscribe(64);
+    life.join(64);
     let mut silent = 0;
-    while silent < 3 {
-        match life.take() {
-            Some((number, delivery)) => {
+    while silent < 6 {
+        match life.take(silent % 2) {
+            Some(out) => {
                 silent = 0;
-                model.check_delivery(number, &life.out)?;
-                settle(delivery, Settlement::Ack);
-                model.settle(number, Settlement::Ack, Settled::ForGood);
+                model.check_delivery(out.number, &life.out)?;
+                settle(out.delivery, Settlement::Ack);
+                model.settle(out.number, Settlement::Ack, Settled::ForGood);
             }
             None => {
                 silent += 1;

@@ -315,7 +315,7 @@ impl Fake {
             return Err(Status::unknown("initial request is required"));
         };
         if initial.topic == "busy" {
-            return Err(coded(Status::unknown("already subscribed"), "BLY0054"));
+            return Err(coded(Status::resource_exhausted("the group is full"), "BLY0059"));
         }
         let events = {
             let mut state = self.0.lock();

@@ -192,7 +192,7 @@ async fn a_subscription_that_is_refused_says_why() {
     let ran = server.belay(&["subscribe", "busy"]).await;
     assert_eq!(ran.exit, Exit::Failed);
     assert!(
-        ran.err.starts_with("error BLY0054: already subscribed\n"),
+        ran.err.starts_with("error BLY0059: the group is full\n"),
         "{}",
         ran.err
     );
