@@ -13,9 +13,9 @@ const STORE: &str = "state_demo";
 const VALUE_BYTES: usize = 64 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Refuses writes below 32 MiB.
+/// Refuses writes below 32 MiB and what merges need.
 const CAREFUL: &str = r"
-engine: { reserve_mib: 32, state_memory_mib: 8 }
+engine: { reserve_mib: 32 }
 components: [{ name: state_demo, driver: embedded }]
 ";
 

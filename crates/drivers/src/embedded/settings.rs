@@ -30,13 +30,14 @@ pub struct Options {
     /// Memory for the newest journal rows before they are written as a table, MiB: 1 to 1024. Default: 16.
     #[schemars(range(min = 1, max = 1_024))]
     pub journal_memory_mib: u64,
-    /// The same for state rows. Default: 64.
+    /// The same for state rows. A start reads them again after a crash. Default: 16.
     #[schemars(range(min = 1, max = 1_024))]
     pub state_memory_mib: u64,
     /// Journal files that may pile up before tables are written, MiB: 64 to 65536. Default: 192.
     #[schemars(range(min = 64, max = 65_536))]
     pub journals_max_mib: u64,
-    /// Free disk space below which only deletes are taken, MiB; 0: never look. Default: 64.
+    /// Free disk space below which only deletes are taken, MiB; 0: never look. What merging tables can take for a while
+    /// is kept free beside it: as much as the tables have, up to 384 MiB. Default: 64.
     pub reserve_mib: u64,
     /// Starts although acknowledged commits are missing (BLY0033). They stay lost. Default: false.
     pub accept_data_loss: bool,
@@ -49,7 +50,7 @@ impl Default for Options {
             sync_interval_ms: 50,
             cache_mib: 64,
             journal_memory_mib: 16,
-            state_memory_mib: 64,
+            state_memory_mib: 16,
             journals_max_mib: 192,
             reserve_mib: 64,
             accept_data_loss: false,

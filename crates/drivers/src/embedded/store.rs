@@ -2,11 +2,13 @@
 
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base::{Clock, Error, Result, Timestamp, codes, limits};
 use bytes::Bytes;
+use fjall::compaction::Leveled;
 use fjall::{Database, KeyspaceCreateOptions, PersistMode, Readable};
 use ports::kv::{Entry, Key, Keyspace, Order, Page, Reads, Scan, Version};
 
@@ -19,6 +21,11 @@ const LAST_COMMIT: &[u8] = b"\0commit";
 const EXPIRY: &[u8] = b"\0expiry/";
 
 const MIB: u64 = 1 << 20;
+
+/// Small, so that few bytes are merged at once: a level's first merge takes what waits (4 tables) and the level (4 more).
+const TABLE_BYTES: u64 = 16 * MIB;
+/// New tables are there before the ones they replace go: two merges, of 11 tables at most, are at work at once.
+const MERGE_BYTES_MAX: u64 = 384 * MIB;
 
 #[derive(Clone)]
 pub(super) struct Store {
@@ -50,6 +57,7 @@ impl Store {
             database.keyspace(name, || {
                 KeyspaceCreateOptions::default()
                     .max_memtable_size(memory_mib * MIB)
+                    .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
                     .manual_journal_persist(true)
             })
         };
@@ -215,6 +223,11 @@ impl Store {
     /// Of rows that are in memory until they are written as a table.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.database.write_buffer_size()
+    }
+
+    /// What merging tables may take from the disk for a while.
+    pub(super) fn merge_bytes(&self) -> u64 {
+        (self.state.disk_space() + self.journal.disk_space()).min(MERGE_BYTES_MAX)
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {

@@ -26,9 +26,9 @@ impl Upkeep {
         };
         let tick = sync_interval.min(SWEEP_INTERVAL);
         let (path, reserve) = (path.to_owned(), options.reserve_mib << 20);
-        look(&path, reserve, &committer);
+        look(&path, reserve, &committer, &store);
         let (end, ended) = channel();
-        let mut reclaim = Reclaim::new(store);
+        let mut reclaim = Reclaim::new(store.clone());
         let work = move || {
             let (mut swept, mut synced) = (Instant::now(), Instant::now());
             while ended.recv_timeout(tick) == Err(RecvTimeoutError::Timeout) {
@@ -38,7 +38,7 @@ impl Upkeep {
                 }
                 if swept.elapsed() >= SWEEP_INTERVAL {
                     swept = Instant::now();
-                    if let Some(free) = look(&path, reserve, &committer) {
+                    if let Some(free) = look(&path, reserve, &committer, &store) {
                         reclaim.step(free);
                     }
                     committer.sweep();
@@ -65,16 +65,17 @@ impl Drop for Upkeep {
     }
 }
 
-/// The free bytes, if they are fewer than the reserve. Without a reserve nobody looks.
-fn look(path: &PathBuf, reserve: u64, committer: &Handle) -> Option<u64> {
+/// The free bytes, if they are fewer than have to be kept free. Without a reserve nobody looks.
+fn look(path: &PathBuf, reserve: u64, committer: &Handle, store: &Store) -> Option<u64> {
     if reserve == 0 {
         return None;
     }
     match rustix::fs::statvfs(path) {
         Ok(disk) => {
             let free = disk.f_bavail * disk.f_frsize;
-            committer.room(Some(free.saturating_sub(reserve)));
-            (free < reserve).then_some(free)
+            let kept = reserve + store.merge_bytes();
+            committer.room(Some(free.saturating_sub(kept)));
+            (free <= kept).then_some(free)
         }
         Err(cause) => {
             tracing::warn!(error = %cause, "the disk's free space cannot be read");

@@ -327,7 +327,9 @@ async fn connections_are_bounded_and_waited_for() {
         binding.invoke(request("get", &[]))
     );
     check_error(outcomes.0, Kind::DeadlineExceeded, "no answer within 100 ms");
-    check_error(outcomes.1, Kind::DeadlineExceeded, "connection pool timeout");
+    // Its deadline is a moment after the first one's: in that moment it may still find the place that came free.
+    let error = outcomes.1.expect_err("the only connection was taken");
+    assert_eq!(error.kind(), Kind::DeadlineExceeded);
     assert_eq!(server.sockets.peak(), 1);
 }
 

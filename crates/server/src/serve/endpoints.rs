@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result, codes};
@@ -49,22 +50,36 @@ pub(super) struct EndpointsFile {
 }
 
 impl EndpointsFile {
-    /// Readers see the old file or the whole new one.
+    /// Readers see the old file or the whole new one. On a disk without one free block the new one takes the blocks of the old
+    /// one; if there is none, Belay serves all the same.
     pub(super) fn write(data_dir: &Path, endpoints: &Endpoints) -> Result<EndpointsFile> {
         let path = data_dir.join(FILE);
         let temporary = data_dir.join(format!("{FILE}.{}", endpoints.pid));
         let text = serde_json::to_vec_pretty(endpoints).expect("texts and numbers always serialize");
-        fs::write(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .map_err(|cause| {
-                Error::new(
-                    codes::DATA_DIR_UNUSABLE,
-                    format!("{} cannot be written: {cause}", path.display()),
-                )
-                .because(cause)
-            })?;
+        let written = fs::write(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
+        match written {
+            Ok(()) => {}
+            Err(cause) if cause.kind() == ErrorKind::StorageFull => {
+                drop(fs::remove_file(&temporary));
+                if let Err(cause) = overwrite(&path, text) {
+                    tracing::warn!(file = %path.display(), %cause, "where Belay listens cannot be written down");
+                }
+            }
+            Err(cause) => {
+                let message = format!("{} cannot be written: {cause}", path.display());
+                return Err(Error::new(codes::DATA_DIR_UNUSABLE, message).because(cause));
+            }
+        }
         Ok(EndpointsFile { path })
     }
+}
+
+/// In place, and never shorter than it was: what is behind the text is blank.
+fn overwrite(path: &Path, mut text: Vec<u8>) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    text.resize(text.len().max(length), b' ');
+    file.write_all(&text)
 }
 
 impl Drop for EndpointsFile {
@@ -108,6 +123,20 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
         let error = Endpoints::read(folder.path()).expect_err("nothing is there");
         assert_eq!(error.code(), codes::NOT_RUNNING);
+    }
+
+    #[test]
+    fn a_file_is_overwritten_in_place_by_a_shorter_text() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let long = Endpoints {
+            version: "9".repeat(500),
+            ..endpoints()
+        };
+        let _file = EndpointsFile::write(folder.path(), &long).expect("writable");
+        let text = serde_json::to_vec_pretty(&endpoints()).expect("texts");
+        overwrite(&folder.path().join(FILE), text).expect("it is there");
+        assert_eq!(Endpoints::read(folder.path()).expect("readable"), endpoints());
+        overwrite(&folder.path().join("missing"), vec![]).expect_err("there is none");
     }
 
     #[test]
