@@ -196,7 +196,7 @@ fn one_for_none(delta: i64) -> i64 {
 fn own(happened: &Happened) -> Option<&countermap::Event> {
     match &*happened.event {
         Event::Primitive(primitive::Event::CounterMap(event)) => Some(event),
-        Event::Primitive(_) => None,
+        Event::Primitive(_) | Event::Invocation(_) => None,
     }
 }
 

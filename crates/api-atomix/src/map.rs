@@ -308,7 +308,7 @@ fn result(changed: Changed, arm: Arm) -> commit_response::Result {
 fn own(happened: &Happened) -> Option<&map::Event> {
     match &*happened.event {
         Event::Primitive(primitive::Event::Map(event)) => Some(event),
-        Event::Primitive(_) => None,
+        Event::Primitive(_) | Event::Invocation(_) => None,
     }
 }
 

@@ -219,7 +219,7 @@ fn pairs(entries: Vec<pb::Entry>) -> Pairs {
 fn own(happened: &Happened) -> Option<&multimap::Event> {
     match &*happened.event {
         Event::Primitive(primitive::Event::MultiMap(event)) => Some(event),
-        Event::Primitive(_) => None,
+        Event::Primitive(_) | Event::Invocation(_) => None,
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Options {
     pub session_grace: Duration,
     /// Nothing works before a controller has connected stores and programmed routes.
     pub strict: bool,
+    /// The one session of all clients; `None`: each connection has its own.
+    pub shared_session: Option<machines::Session>,
+    /// Adding to a set what is there, or removing what is not, is answered `OK` with a bool and not with an error.
+    pub set_answers_bools: bool,
 }
 
 impl Options {
@@ -35,6 +39,8 @@ impl Options {
             message_bytes_max: limits::MESSAGE_BYTES_MAX,
             session_grace: limits::SESSION_GRACE,
             strict: false,
+            shared_session: None,
+            set_answers_bools: false,
         }
     }
 }
@@ -46,6 +52,7 @@ pub struct Service {
     pub(crate) primitives: Arc<Primitives>,
     pub(crate) sessions: Sessions,
     message_bytes_max: usize,
+    pub(crate) set_answers_bools: bool,
 }
 
 /// A primitive that was created, in its store.
@@ -61,9 +68,10 @@ impl Service {
         let stores = Stores::start(options.engine.clone(), options.opener, options.strict).await?;
         Ok(Service {
             primitives: Arc::new(Primitives::new(options.engine, stores.clone())),
-            sessions: Sessions::new(options.session_grace),
+            sessions: Sessions::new(options.session_grace, options.shared_session),
             stores,
             message_bytes_max: options.message_bytes_max,
+            set_answers_bools: options.set_answers_bools,
         })
     }
 

@@ -2,6 +2,9 @@
 //!
 //! A session begins with the first call that needs one, and ends when its primitive is closed on that connection, or some time
 //! after the connection has gone. Its streams end with it, and the machine gives free what it holds.
+//!
+//! Where all clients share one session, as behind the reference's sidecar, it ends for a primitive when one of them closes that;
+//! a connection that goes takes its streams along and nothing else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ pub(crate) struct Sessions(Arc<Shared>);
 
 struct Shared {
     grace: Duration,
+    /// The one of all clients.
+    shared: Option<machines::Session>,
     connections: Mutex<HashMap<u128, Connection>>,
 }
 
@@ -43,9 +48,10 @@ pub(crate) struct Session {
 }
 
 impl Sessions {
-    pub(crate) fn new(grace: Duration) -> Sessions {
+    pub(crate) fn new(grace: Duration, shared: Option<machines::Session>) -> Sessions {
         Sessions(Arc::new(Shared {
             grace,
+            shared,
             connections: Mutex::default(),
         }))
     }
@@ -82,7 +88,7 @@ impl Sessions {
     ) -> BoxFuture<'static, Result<C::Reply>> {
         let mut connections = self.0.connections.lock();
         self.open(&mut connections, peer, target);
-        let command = command(machines::Session(peer.id));
+        let command = command(self.of(peer));
         command.call(&*target.engine, &target.address).boxed()
     }
 
@@ -96,8 +102,12 @@ impl Sessions {
         if let Some(open) = open {
             let now = open.target.engine.now();
             // A task of its own: a client that does not wait for the answer has closed it all the same.
-            drop(task::spawn("session", open.end(peer.id, now)).await);
+            drop(task::spawn("session", open.end(self.of(peer), now)).await);
         }
+    }
+
+    fn of(&self, peer: &Peer) -> machines::Session {
+        self.0.shared.unwrap_or(machines::Session(peer.id))
     }
 
     fn follow(&self, peer: Peer) {
@@ -105,9 +115,14 @@ impl Sessions {
         drop(task::spawn("session", async move {
             peer.gone().await;
             let connection = sessions.0.connections.lock().remove(&peer.id);
-            let ends = connection.into_iter().flat_map(HashMap::into_values).map(|open| {
+            let open = connection.into_iter().flat_map(HashMap::into_values);
+            if sessions.0.shared.is_some() {
+                open.for_each(|open| open.closed.cancel());
+                return;
+            }
+            let ends = open.map(|open| {
                 let over_at = open.target.engine.now().plus(sessions.0.grace);
-                open.end(peer.id, over_at)
+                open.end(machines::Session(peer.id), over_at)
             });
             stream::iter(ends)
                 .buffer_unordered(limits::SESSION_ENDS_IN_FLIGHT_MAX)
@@ -118,9 +133,8 @@ impl Sessions {
 }
 
 impl Open {
-    async fn end(self, peer: u128, over_at: Timestamp) {
+    async fn end(self, session: machines::Session, over_at: Timestamp) {
         self.closed.cancel();
-        let session = machines::Session(peer);
         let mut pause = limits::SESSION_END_PAUSE_MIN;
         for _ in 0..limits::SESSION_END_ATTEMPTS_MAX {
             let lost = Command::SessionLost { session, over_at };

@@ -1,12 +1,12 @@
-//! `Set` and `Sets` (spec 2.9). An element that is there already, or is not there, is said by the status: clients look at
-//! nothing else.
+//! `Set` and `Sets` (spec 2.9). An element that is there already, or is not there, is said by the status, because clients look
+//! at nothing else; by the bool alone, if the options say so.
 
 use machines::Event;
 use machines::engine::Happened;
 use machines::primitive::collection::Listed;
 use machines::primitive::set::{self, Command, Query, Reply};
 use machines::primitive::{self, Type};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use wire::atomix::set as pb;
 
 use crate::collections::{self, Heard, Telling};
@@ -50,8 +50,9 @@ impl pb::set_server::Set for Service {
         let set = self.find(request.id, Type::Set).await?;
         let element = value(request.element)?;
         let ttl = ttl(request.ttl)?;
-        set.call(Command::Add { element, ttl }).await?;
-        Ok(Response::new(pb::AddResponse { added: true }))
+        let added = set.call(Command::Add { element, ttl }).await;
+        let added = self.changed(added, Code::AlreadyExists)?;
+        Ok(Response::new(pb::AddResponse { added }))
     }
 
     async fn remove(
@@ -61,8 +62,9 @@ impl pb::set_server::Set for Service {
         let request = request.into_inner();
         let set = self.find(request.id, Type::Set).await?;
         let element = value(request.element)?;
-        set.call(Command::Remove { element }).await?;
-        Ok(Response::new(pb::RemoveResponse { removed: true }))
+        let removed = set.call(Command::Remove { element }).await;
+        let removed = self.changed(removed, Code::NotFound)?;
+        Ok(Response::new(pb::RemoveResponse { removed }))
     }
 
     async fn clear(&self, request: Request<pb::ClearRequest>) -> Result<Response<pb::ClearResponse>, Status> {
@@ -121,6 +123,17 @@ impl pb::sets_server::Sets for Service {
     opening!(set, Set, |cache| config(cache));
 }
 
+impl Service {
+    /// Whether the set was changed; that it did not have to be is an error, or not, as the options say.
+    fn changed(&self, outcome: Result<Reply, Status>, unchanged: Code) -> Result<bool, Status> {
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(status) if self.set_answers_bools && status.code() == unchanged => Ok(false),
+            Err(status) => Err(status),
+        }
+    }
+}
+
 fn config(cache: Option<Cache>) -> pb::Config {
     pb::Config {
         cache: cache.map(|cache| pb::CacheConfig {
@@ -137,7 +150,7 @@ fn value(element: Option<pb::Element>) -> Result<String, Status> {
 fn own(happened: &Happened) -> Option<&set::Event> {
     match &*happened.event {
         Event::Primitive(primitive::Event::Set(event)) => Some(event),
-        Event::Primitive(_) => None,
+        Event::Primitive(_) | Event::Invocation(_) => None,
     }
 }
 

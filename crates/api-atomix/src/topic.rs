@@ -55,7 +55,7 @@ fn message(happened: &Happened) -> Option<pb::SubscribeResponse> {
             timestamp: Some(timestamp(event.published)),
             payload: event.payload.clone(),
         }),
-        Event::Primitive(_) => None,
+        Event::Primitive(_) | Event::Invocation(_) => None,
     }
 }
 

@@ -159,7 +159,7 @@ fn found(reply: Reply) -> Result<Option<pb::VersionedValue>, Status> {
 fn own(happened: &Happened) -> Option<&value::Event> {
     match &*happened.event {
         Event::Primitive(primitive::Event::Value(event)) => Some(event),
-        Event::Primitive(_) => None,
+        Event::Primitive(_) | Event::Invocation(_) => None,
     }
 }
 

@@ -96,6 +96,8 @@ codes! {
     ROUTES_PROGRAMMED = "BLY0092", PermissionDenied, "the routes are programmed already";
     ROUTE_CONFIG_INVALID = "BLY0093", Internal, "a route's configuration for a primitive cannot be read";
     TRANSACTION_INVALID = "BLY0094", Aborted, "a transaction names a key twice";
+
+    INVOCATION_NOT_FOUND = "BLY0100", NotFound, "there is no such invocation";
 }
 
 /// The code of that id, in any case.

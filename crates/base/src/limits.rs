@@ -304,3 +304,39 @@ pub const MULTIMAP_VALUES_BYTES_MAX: usize = 1 << 20;
 pub const TOPICS_SHOWN_MAX: usize = 200;
 pub const GROUPS_SHOWN_MAX: usize = 200;
 pub const SHOWN_NAME_BYTES_MAX: usize = 128;
+
+/// Rows of a journal that are removed in one step.
+pub const INVOCATION_FORGET_ROWS: u32 = 2_000;
+/// Callers that wait for the end of one invocation.
+pub const INVOCATION_WAITERS_MAX: usize = 4_096;
+
+/// What HTTP/1.1 reads of a head at least, bytes: the library takes no less.
+pub const HTTP_BUFFER_BYTES_MIN: u32 = 16 << 10;
+
+/// Calls to deployments: how long connecting may take; when a silent connection is asked for a sign of life, and how long it
+/// has for it; calls on one connection, and connections of one runtime to one deployment.
+pub const RESTATE_CONNECT: Duration = Duration::from_secs(10);
+pub const RESTATE_KEEP_ALIVE: Duration = Duration::from_secs(40);
+pub const RESTATE_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const RESTATE_STREAMS_PER_CONNECTION: usize = 128;
+pub const RESTATE_CONNECTIONS_MAX: usize = 64;
+/// HTTP/2 towards deployments: what may be on its way on a stream and on a connection, and in one frame, bytes.
+pub const RESTATE_WINDOW_BYTES: u32 = 2 << 20;
+pub const RESTATE_CONNECTION_WINDOW_BYTES: u32 = 5 << 20;
+pub const RESTATE_FRAME_BYTES: u32 = 1 << 20;
+/// A manifest, bytes; and how long discovery may take.
+pub const RESTATE_MANIFEST_BYTES_MAX: usize = 8 << 20;
+pub const RESTATE_DISCOVERY: Duration = Duration::from_secs(10);
+/// Attempts of invocations that go on at once; what one of them may have said that is not stored yet; how long a deployment
+/// has to end its stream after it said how an attempt ended.
+pub const RESTATE_ATTEMPTS_MAX: usize = 1_000;
+pub const RESTATE_WORDS_IN_FLIGHT: usize = 64;
+pub const RESTATE_DRAIN: Duration = Duration::from_secs(5);
+/// A message of the service protocol, and a body of the ingress, bytes.
+pub const RESTATE_MESSAGE_BYTES_MAX: usize = 32 << 20;
+/// State that is sent along with the start of an attempt, keys and values together, bytes.
+pub const RESTATE_EAGER_STATE_BYTES_MAX: usize = 32 << 20;
+/// Messages of user code that become one step.
+pub const RESTATE_WORDS_MAX: usize = 256;
+/// Pieces that wait for a deployment on HTTP/1.1 to read them.
+pub const RESTATE_PIECES_MAX: usize = 1_024;

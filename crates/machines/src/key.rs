@@ -7,6 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// | first byte | machine | then |
 /// |---|---|---|
 /// | `p` | primitive | store, name |
+/// | `i` | invocation | partition key (8 bytes), 16 bytes of its own |
+/// | `o` | virtual object or workflow | partition key (8 bytes), service, key |
 ///
 /// Texts stand with their length in front (four bytes, big endian), so that no two addresses meet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,15 +33,20 @@ impl Address {
         &self.0
     }
 
-    /// FNV-1a, 64 bits. Stored data rests on it: it never changes.
+    /// FNV-1a, 64 bits, of the partition key where there is one: an invocation and its object meet. Stored data rests on it: it
+    /// never changes.
     pub fn hash(&self) -> u64 {
-        self.0.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        let hashed = match self.0.first() {
+            Some(b'i' | b'o') => self.0.get(1..9).unwrap_or(&self.0),
+            _ => &self.0,
+        };
+        hashed.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         })
     }
 }
 
-fn put_text(bytes: &mut BytesMut, text: &str) {
+pub(crate) fn put_text(bytes: &mut BytesMut, text: &str) {
     bytes.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
     bytes.put_slice(text.as_bytes());
 }

@@ -6,10 +6,13 @@ use crate::step::Request;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
-    #[cfg_attr(not(any(test, feature = "relay")), prost(oneof = "Body", tags = "1, 2, 3, 4"))]
+    #[cfg_attr(
+        not(any(test, feature = "relay")),
+        prost(oneof = "Body", tags = "1, 2, 3, 4, 5")
+    )]
     #[cfg_attr(
         any(test, feature = "relay"),
-        prost(oneof = "Body", tags = "1, 2, 3, 4, 1000")
+        prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 1000")
     )]
     pub body: Option<Body>,
 }
@@ -30,6 +33,9 @@ pub enum Body {
     /// What was cleared from a collection can be removed.
     #[prost(message, tag = "4")]
     Sweep(Sweep),
+    /// To an invocation, or an object.
+    #[prost(message, boxed, tag = "5")]
+    Invocation(Box<crate::invocation::Message>),
     /// See [`crate::relay`].
     #[cfg(any(test, feature = "relay"))]
     #[prost(message, tag = "1000")]

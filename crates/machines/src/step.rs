@@ -7,8 +7,8 @@ use base::{Error, Result, Timestamp, codes};
 use crate::engine::Engine;
 use crate::key::{Address, Session};
 use crate::message::{Body, Message};
-use crate::primitive;
 use crate::view::{Stop, View};
+use crate::{invocation, primitive};
 
 /// What comes in with a command: a step has no other source of time, order or identity.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,7 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub enum Command {
     Primitive(primitive::Command),
+    Invocation(invocation::Command),
     /// A timer is due, or another machine has sent something.
     Message(Message),
     /// Whoever sent that request does not wait for its answer any more, or did not get it. Made by [`Command::abandoned`].
@@ -79,6 +80,7 @@ impl Command {
     pub fn held_bytes(&self) -> usize {
         match self {
             Command::Primitive(command) => command.held_bytes(),
+            Command::Invocation(command) => command.held_bytes(),
             _ => 0,
         }
     }
@@ -93,6 +95,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Primitive(primitive::Reply),
+    Invocation(invocation::Reply),
     /// To what nobody waits for.
     Done,
     #[cfg(any(test, feature = "relay"))]
@@ -103,6 +106,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     Primitive(primitive::Event),
+    Invocation(invocation::Event),
 }
 
 impl Event {
@@ -110,6 +114,8 @@ impl Event {
     pub fn held_bytes(&self) -> usize {
         match self {
             Event::Primitive(event) => event.held_bytes(),
+            // It is a row of the journal.
+            Event::Invocation(_) => 0,
         }
     }
 }
@@ -118,6 +124,7 @@ impl Event {
 #[derive(Clone, Debug)]
 pub enum Query {
     Primitive(primitive::Query),
+    Invocation(invocation::Query),
     #[cfg(any(test, feature = "relay"))]
     Relay,
 }
@@ -127,6 +134,7 @@ pub enum Query {
 pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) -> Result<Answer, Stop> {
     match command {
         Command::Primitive(command) => primitive::apply(view, at, address, command),
+        Command::Invocation(command) => invocation::apply(view, at, address, command),
         Command::Message(message) => {
             match &message.body {
                 Some(Body::Expire(expire)) => primitive::expire(view, at, address, expire)?,
@@ -135,6 +143,7 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
                     primitive::session_over(view, at, address, (*session).into())?;
                 }
                 Some(Body::Sweep(sweep)) => primitive::sweep(view, at, address, sweep)?,
+                Some(Body::Invocation(message)) => invocation::receive(view, at, address, message)?,
                 #[cfg(any(test, feature = "relay"))]
                 Some(Body::Relay(message)) => crate::relay::receive(view, at, address, message)?,
                 // Of a later Belay, or damaged: nobody here can do it.
@@ -159,6 +168,7 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
 pub fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -> Result<Reply, Stop> {
     match query {
         Query::Primitive(query) => primitive::read(view, now, address, query).map(Reply::Primitive),
+        Query::Invocation(query) => invocation::read(view, address, *query).map(Reply::Invocation),
         #[cfg(any(test, feature = "relay"))]
         Query::Relay => crate::relay::read(view, address).map(Reply::Relay),
     }

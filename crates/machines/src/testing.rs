@@ -1,13 +1,13 @@
 //! Runs machines on rows in memory: what a host does, without a disk, a clock or a caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use base::{Error, Timestamp};
 use bytes::Bytes;
 
 use crate::engine::{PartPage, PartScan};
 use crate::key::{Address, Key, Table};
-use crate::message::Message;
+use crate::message::{Letter, Message};
 use crate::row::Stored;
 use crate::step::{self, Answer, At, Command, Event, Query, Reply, Request};
 use crate::view::{Effect, Found, Rows, Stop, View};
@@ -26,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) epoch: u64,
     pub(crate) events: Vec<Event>,
     pub(crate) answers: Vec<(Request, Result<Reply, Error>)>,
+    /// What machines have sent to machines.
+    letters: VecDeque<Letter>,
 }
 
 impl Rows for Bench {
@@ -62,7 +64,28 @@ impl Bench {
             epoch: 1,
             events: vec![],
             answers: vec![],
+            letters: VecDeque::new(),
         }
+    }
+
+    /// Applies a command to another machine, and then everything that machines have sent each other.
+    pub(crate) fn apply_to(&mut self, address: &Address, command: impl Into<Command>) -> Got {
+        self.address = address.clone();
+        let got = self.apply(command);
+        self.deliver();
+        got
+    }
+
+    fn deliver(&mut self) {
+        while let Some(letter) = self.letters.pop_front() {
+            self.address = Address::of(letter.to);
+            self.apply(Command::Message(letter.message.unwrap_or_default()));
+        }
+    }
+
+    pub(crate) fn read_of(&mut self, address: &Address, query: impl Into<Query>) -> Result<Reply, Error> {
+        self.address = address.clone();
+        self.read(query)
     }
 
     /// Applies a command as the host does; refused steps change nothing.
@@ -123,6 +146,7 @@ impl Bench {
                 None => self.rows.remove(&key),
             };
         }
+        self.letters.extend(stepped.letters);
         for effect in stepped.effects {
             match effect {
                 Effect::Event(event) => self.events.push(event),
@@ -152,7 +176,11 @@ impl Bench {
             self.now = self.now.max(Timestamp(due));
             let row = self.rows.remove(&key).expect("a timer that was just found");
             let message = Message::from_row(&row).expect("a timer's message");
+            if let Some((_, address)) = Key::decode_timer(&key.bytes) {
+                self.address = address;
+            }
             self.apply(Command::Message(message));
+            self.deliver();
         }
         self.now = Timestamp(until);
     }

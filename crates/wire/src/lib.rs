@@ -5,4 +5,5 @@
 
 pub mod atomix;
 pub mod layotto;
+pub mod restate;
 pub mod status;

@@ -70,7 +70,7 @@ impl World {
                 address: Address::primitive("store", "lock"),
             },
             log,
-            sessions: Sessions::new(GRACE),
+            sessions: Sessions::new(GRACE, None),
             peer: Peer::new(7),
         }
     }
@@ -149,4 +149,20 @@ async fn a_store_that_refuses_is_told_again() {
     world.log.refusals.lock().extend([full, full]);
     world.peer.leave();
     world.check(&["7 locks", "7 lost, over at 16000"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_session_outlives_connections_and_ends_with_a_close() {
+    let world = World {
+        sessions: Sessions::new(GRACE, Some(machines::Session(99))),
+        ..World::new()
+    };
+    world.lock().await;
+    let other = Peer::new(8);
+    world.sessions.enter(&other, &world.target);
+    other.leave();
+    tokio::time::sleep(2 * GRACE).await;
+    world.check(&["99 locks"]).await;
+    world.sessions.close(&world.peer, &world.target).await;
+    world.check(&["99 locks", "99 lost, over at 1000"]).await;
 }
