@@ -43,9 +43,10 @@ pub fn binary() -> PathBuf {
 }
 
 /// Listeners that a test does not ask for must not meet those of others.
-pub const FREE_PORTS: [(&str, &str); 2] = [
+pub const FREE_PORTS: [(&str, &str); 3] = [
     ("BELAY_PRIMITIVES_LISTEN", "127.0.0.1:0"),
     ("BELAY_CONTROL_LISTEN", "127.0.0.1:0"),
+    ("BELAY_INGRESS_LISTEN", "127.0.0.1:0"),
 ];
 
 /// One Belay, in a folder of its own. It is killed with its drop.
@@ -55,6 +56,7 @@ pub struct Belay {
     pub admin: String,
     pub primitives: String,
     pub control: String,
+    pub ingress: String,
     start: Start,
 }
 
@@ -154,6 +156,7 @@ impl Belay {
             admin: address("admin"),
             primitives: address("primitives"),
             control: address("control"),
+            ingress: address("ingress"),
             start,
         }
     }

@@ -29,6 +29,9 @@ pub struct Settings {
     /// Where Atomix's control API listens; as above.
     #[arg(long, value_name = "ADDRESS", env = "BELAY_CONTROL_LISTEN")]
     control_listen: Option<Address>,
+    /// Where calls to services, objects and workflows come in, for Restate's clients; as above.
+    #[arg(long, value_name = "ADDRESS", env = "BELAY_INGRESS_LISTEN")]
+    ingress_listen: Option<Address>,
     /// Where metrics alone listen, besides /metrics of the admin listener; as above. Off unless it is set.
     #[arg(long, value_name = "ADDRESS", env = "BELAY_METRICS_LISTEN")]
     metrics_listen: Option<Address>,
@@ -90,6 +93,7 @@ impl From<Settings> for Overrides {
             actuator_listen: settings.actuator_listen,
             primitives_listen: settings.primitives_listen,
             control_listen: settings.control_listen,
+            ingress_listen: settings.ingress_listen,
             metrics_listen: settings.metrics_listen,
             log_format: settings.log_format,
             log_level: settings.log_level,

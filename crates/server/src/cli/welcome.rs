@@ -66,10 +66,11 @@ fn places(endpoints: &Endpoints, config: &Config) -> Vec<Row> {
 }
 
 /// Every listener that there can be, in the order of the manual.
-const LISTENERS: [(&str, &str); 6] = [
+const LISTENERS: [(&str, &str); 7] = [
     ("layotto", "Layotto's runtime API, gRPC: for its SDKs"),
     ("primitives", "distributed primitives, gRPC: for the Atomix SDKs"),
     ("control", "gRPC: connects stores and routes primitives to them"),
+    ("ingress", "HTTP: calls to services, objects and workflows"),
     ("admin", "HTTP: /health /ready /metrics /version"),
     ("actuator", "HTTP: Layotto's probes below /actuator"),
     ("metrics", "HTTP: the metrics alone"),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tonic::service::{Routes, RoutesBuilder};
 
 use super::hosts::Hosts;
-use crate::config::Config;
+use crate::config::{Config, Sessions, SetUnchanged};
 use crate::serve::{Grpc, KeepAlive};
 use crate::telemetry::flow::Rules;
 
@@ -35,6 +35,10 @@ pub(super) async fn start(config: Config, hosts: Hosts) -> Result<Service> {
     let options = Options {
         session_grace: Duration::from_millis(config.limits.session_grace_ms),
         message_bytes_max: config.limits.message_bytes,
+        strict: config.primitives.strict,
+        shared_session: (config.primitives.sessions == Sessions::Process)
+            .then(|| machines::Session(uuid::Uuid::new_v4().as_u128())),
+        set_answers_bools: config.primitives.set_unchanged == SetUnchanged::Bool,
         ..Options::new(engine, Arc::new(hosts))
     };
     Service::start(options).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::{Error, Result, codes};
 use drivers::derived::Ownership;
 use host::{Counts, Host, Options};
+use machines::Callee;
 use parking_lot::Mutex;
 use ports::Settings;
 use ports::kv::Kv;
@@ -22,6 +23,7 @@ struct Shared {
     opener: Opener,
     runtimes: Vec<Handle>,
     restart_grace: Duration,
+    callee: Arc<dyn Callee>,
     /// By where the store is in memory: its number is its place in the order of opening.
     open: Mutex<BTreeMap<usize, (usize, Host)>>,
     /// One at a time: a second host over the same store would fence the first.
@@ -29,11 +31,17 @@ struct Shared {
 }
 
 impl Hosts {
-    pub(super) fn new(opener: Opener, runtimes: Vec<Handle>, config: &Config) -> Hosts {
+    pub(super) fn new(
+        opener: Opener,
+        runtimes: Vec<Handle>,
+        config: &Config,
+        callee: Arc<dyn Callee>,
+    ) -> Hosts {
         Hosts(Arc::new(Shared {
             opener,
             runtimes,
             restart_grace: Duration::from_millis(config.limits.session_restart_grace_ms),
+            callee,
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         }))
@@ -71,6 +79,7 @@ impl Hosts {
         let ownership = Arc::new(Ownership::over(kv.clone()));
         let options = Options {
             restart_grace: self.0.restart_grace,
+            callee: Some(self.0.callee.clone()),
             ..Options::default()
         };
         let host = Host::open(kv, ownership, options, &self.0.runtimes).await?;

@@ -4,7 +4,7 @@ use axum::Router;
 
 use crate::admin::{self, Admin, Readiness};
 use crate::config::{Address, Config};
-use crate::serve::{Apps, Grpc, Limits, Listen, MovedBy, Plan};
+use crate::serve::{Apps, Grpc, Limits, Listen, MovedBy, Plan, Web};
 use crate::telemetry::Metrics;
 
 const LAYOTTO: MovedBy = MovedBy {
@@ -32,6 +32,11 @@ const CONTROL: MovedBy = MovedBy {
     variable: "BELAY_CONTROL_LISTEN",
     setting: "listen.control",
 };
+const INGRESS: MovedBy = MovedBy {
+    flag: "--ingress-listen",
+    variable: "BELAY_INGRESS_LISTEN",
+    setting: "listen.ingress",
+};
 const METRICS: MovedBy = MovedBy {
     flag: "--metrics-listen",
     variable: "BELAY_METRICS_LISTEN",
@@ -45,6 +50,7 @@ pub(super) fn plan(config: &Config, metrics: &Metrics, readiness: &Readiness) ->
         ("actuator", &config.listen.actuator, ACTUATOR),
         ("primitives", &config.listen.primitives, PRIMITIVES),
         ("control", &config.listen.control, CONTROL),
+        ("ingress", &config.listen.ingress, INGRESS),
         ("metrics", &config.telemetry.metrics.listen, METRICS),
     ];
     let on = all
@@ -69,6 +75,7 @@ pub(super) struct Families {
     pub(super) layotto: Grpc,
     pub(super) primitives: Grpc,
     pub(super) control: Grpc,
+    pub(super) ingress: Web,
     /// What they add to the admin listener.
     pub(super) admin: Router,
 }
@@ -79,6 +86,7 @@ pub(super) fn apps(config: &Config, families: Families, admin: Admin, actuator: 
         .grpc("layotto", families.layotto)
         .grpc("primitives", families.primitives)
         .grpc("control", families.control)
+        .web("ingress", families.ingress)
         .http(
             "admin",
             admin.router().merge(actuator.clone()).merge(families.admin),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_layotto::components::{Components, Live};
+use api_restate::Talker;
 use base::task::Tasks;
 use base::{Error, Result, codes};
 use drivers::derived::{Progress, Upkeep};
@@ -27,6 +28,7 @@ mod layotto;
 mod listeners;
 mod partitions;
 mod reconfigure;
+mod restate;
 mod topics;
 
 use components::Opener;
@@ -69,8 +71,11 @@ pub fn run(
     };
     let mut opener = Opener { registry, context };
     let io = first_io(&bound)?;
-    let hosts = Hosts::new(opener.clone(), bound.runtimes().io().cloned().collect(), &config);
+    let talker = Talker::new();
+    let runtimes = bound.runtimes().io().cloned().collect();
+    let hosts = Hosts::new(opener.clone(), runtimes, &config, Arc::new(talker.clone()));
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
+    let restate = on(&io, restate::start(hosts.clone(), talker))??;
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     topics::measure(&upkeep, &metrics);
@@ -83,7 +88,7 @@ pub fn run(
         configured: Mutex::new(config.components.clone()),
     };
     let consumer = layotto::consume(&config, live.clone(), &readiness, &io)?;
-    let families = families(&config, live, composer, &atomix);
+    let families = families(&config, live, composer, (&atomix, &restate));
     shutdown.hook("partitions", move || async move { hosts.close() });
     shutdown.hook("tasks", move || async move { tasks.ended().await });
     if let Some(consumer) = consumer {
@@ -109,12 +114,18 @@ pub fn run(
     engine::check(&engine).and(outcome)
 }
 
-fn families(config: &Config, live: Arc<Live>, composer: Composer, atomix: &api_atomix::Service) -> Families {
+fn families(
+    config: &Config,
+    live: Arc<Live>,
+    composer: Composer,
+    (atomix, restate): (&api_atomix::Service, &api_restate::Service),
+) -> Families {
     Families {
         layotto: layotto::grpc(config, live, Arc::new(composer)),
         primitives: atomix::primitives(config, atomix),
         control: atomix::control(atomix),
-        admin: atomix::admin(atomix),
+        ingress: restate::ingress(restate),
+        admin: atomix::admin(atomix).merge(restate.admin.router()),
     }
 }
 

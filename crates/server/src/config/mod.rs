@@ -58,6 +58,7 @@ pub struct Overrides {
     pub actuator_listen: Option<Address>,
     pub primitives_listen: Option<Address>,
     pub control_listen: Option<Address>,
+    pub ingress_listen: Option<Address>,
     pub metrics_listen: Option<Address>,
     pub log_format: Option<LogFormat>,
     pub log_level: Option<String>,
@@ -217,6 +218,11 @@ impl Overrides {
             "--control-listen",
             &["listen", "control"],
             address(&self.control_listen),
+        );
+        put(
+            "--ingress-listen",
+            &["listen", "ingress"],
+            address(&self.ingress_listen),
         );
         put(
             "--metrics-listen",

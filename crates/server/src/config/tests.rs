@@ -110,6 +110,7 @@ fn flags_win_over_the_file() {
         actuator_listen: Some(tcp("127.0.0.1:3")),
         primitives_listen: Some(tcp("127.0.0.1:5")),
         control_listen: Some(tcp("127.0.0.1:6")),
+        ingress_listen: Some(tcp("127.0.0.1:7")),
         metrics_listen: Some(tcp("127.0.0.1:4")),
         log_format: Some(LogFormat::Json),
         log_level: Some("debug".into()),
@@ -128,6 +129,7 @@ fn flags_win_over_the_file() {
             tcp("127.0.0.1:3"),
             tcp("127.0.0.1:5"),
             tcp("127.0.0.1:6"),
+            tcp("127.0.0.1:7"),
         ]
     );
     assert_eq!(

@@ -26,6 +26,7 @@ mod connection;
 mod grpc;
 mod health;
 mod http;
+mod web;
 
 mod endpoints;
 mod run;
@@ -40,6 +41,7 @@ pub use listener::{Listen, MovedBy, SOCKET_MODE};
 pub use run::{App, Apps};
 pub use runtimes::{Runtimes, spawn_on};
 pub use shutdown::Shutdown;
+pub use web::Web;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

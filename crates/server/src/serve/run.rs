@@ -15,7 +15,7 @@ use super::accept::{Acceptor, Budget, Lane, Protocol};
 use super::endpoints::{Endpoints, EndpointsFile};
 use super::grpc::{self, Grpc, Share};
 use super::runtimes::{Runtimes, spawn_on};
-use super::{Bound, Limits, Shutdown, health, http, listener};
+use super::{Bound, Limits, Shutdown, Web, health, http, listener, web};
 use crate::telemetry::{Metrics, Traces};
 
 /// What each listener serves, by its name in the plan.
@@ -34,11 +34,18 @@ pub enum App {
     Grpc(Grpc),
     /// On the administration's runtime: small, rare requests.
     Http(Router),
+    /// On every runtime for I/O.
+    Web(Web),
 }
 
 impl Apps {
     pub fn grpc(mut self, listener: &'static str, grpc: Grpc) -> Apps {
         self.by_name.insert(listener, App::Grpc(grpc));
+        self
+    }
+
+    pub fn web(mut self, listener: &'static str, web: Web) -> Apps {
+        self.by_name.insert(listener, App::Web(web));
         self
     }
 
@@ -147,6 +154,7 @@ impl Bound {
                     serving.grpc(bound, share, &self.budget, &self.metrics)?;
                 }
                 Some(App::Http(router)) => serving.http(bound, router, &self.metrics)?,
+                Some(App::Web(app)) => serving.web(bound, &app, &self.budget, &self.metrics)?,
                 None => {
                     let message = format!("listener {name} has nothing to serve");
                     return Err(Error::new(codes::INTERNAL, message));
@@ -161,7 +169,7 @@ impl App {
     fn health_names(&self) -> Vec<String> {
         match self {
             App::Grpc(grpc) => grpc.health_names(),
-            App::Http(_) => Vec::new(),
+            App::Http(_) | App::Web(_) => Vec::new(),
         }
     }
 }
@@ -182,6 +190,27 @@ impl Serving {
             self.servers.push(spawn_on(runtime, "grpc", share.serve()));
         }
         let acceptor = self.acceptor(bound, Protocol::Grpc, lanes, Some(budget.clone()), metrics)?;
+        let running = acceptor.run(self.drain.clone());
+        self.acceptors
+            .push(spawn_on(self.runtimes.accept(), "accept", running));
+        Ok(())
+    }
+
+    fn web(
+        &mut self,
+        bound: listener::Bound,
+        app: &Web,
+        budget: &Arc<Budget>,
+        metrics: &Metrics,
+    ) -> Result<()> {
+        let mut lanes = Vec::new();
+        for runtime in self.runtimes.io() {
+            let (queue, dealt) = mpsc::channel(limits::DEALT_CONNECTIONS_MAX);
+            lanes.push(Lane::new(queue));
+            let serving = web::serve(app.clone(), self.limits.clone(), dealt, self.drain.clone());
+            self.servers.push(spawn_on(runtime, "web", serving));
+        }
+        let acceptor = self.acceptor(bound, Protocol::Http, lanes, Some(budget.clone()), metrics)?;
         let running = acceptor.run(self.drain.clone());
         self.acceptors
             .push(spawn_on(self.runtimes.accept(), "accept", running));

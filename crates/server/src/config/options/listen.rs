@@ -20,17 +20,20 @@ pub struct Listen {
     pub primitives: Address,
     /// Atomix's control API, gRPC: connects stores and routes primitives to them. Default: `127.0.0.1:5679`.
     pub control: Address,
+    /// Calls to services, objects and workflows, HTTP. Default: `127.0.0.1:8080`, which the Restate SDKs' users know.
+    pub ingress: Address,
 }
 
 impl Listen {
     /// Every listener with its option's name, in the order of the manual.
-    pub fn all(&self) -> [(&'static str, &Address); 5] {
+    pub fn all(&self) -> [(&'static str, &Address); 6] {
         [
             ("layotto", &self.layotto),
             ("admin", &self.admin),
             ("actuator", &self.actuator),
             ("primitives", &self.primitives),
             ("control", &self.control),
+            ("ingress", &self.ingress),
         ]
     }
 }
@@ -43,6 +46,7 @@ impl Default for Listen {
             actuator: Address::Off,
             primitives: Address::loopback(5678),
             control: Address::loopback(5679),
+            ingress: Address::loopback(8080),
         }
     }
 }

@@ -12,6 +12,7 @@ mod application;
 mod component;
 mod limits;
 mod listen;
+mod primitives;
 mod telemetry;
 
 pub(super) mod format;
@@ -23,6 +24,7 @@ pub use component::{Access, Component, SecretPolicy, Serves};
 pub use drivers::embedded::Options as Engine;
 pub use limits::Limits;
 pub use listen::Listen;
+pub use primitives::{Primitives, Sessions, SetUnchanged};
 pub use telemetry::{Log, LogFormat, Metrics, Otlp, Telemetry};
 
 use super::references::SecretReference;
@@ -48,6 +50,8 @@ pub struct Config {
     pub apps: Vec<Application>,
     /// Topics that are delivered to the application besides those that it lists itself. Default: none.
     pub subscriptions: Vec<Subscription>,
+    /// Distributed primitives.
+    pub primitives: Primitives,
     /// What is let through from outside of this machine.
     pub security: Security,
     /// Log, metrics and traces.
@@ -69,6 +73,7 @@ impl Default for Config {
             components: vec![],
             apps: vec![],
             subscriptions: vec![],
+            primitives: Primitives::default(),
             security: Security::default(),
             telemetry: Telemetry::default(),
             limits: Limits::default(),

@@ -1,0 +1,451 @@
+//! Conversations with user code: one attempt of one invocation is one HTTP request to its deployment.
+//!
+//! ```text
+//! host: talk ─► wait for a place ─► which deployment, which protocol ─► POST
+//!      ─► Start, the journal as it is stored
+//!      ◄─ what user code says ─► words, one command of the engine for each piece that was read
+//! host: event ─► what has come ─►
+//! host: hang up ─► the request is reset
+//! ```
+//!
+//! Everything that goes wrong here is an attempt that failed: the machine is told, and decides when there is another one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Result, limits, task};
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use machines::engine::Happenings;
+use machines::invocation::rows::{Head, Origin, Trouble};
+use machines::invocation::{self, About, Behavior, Event, Failed, Id, Query, Reply, Word, Words};
+use machines::{Address, Call, Callee, Engine, Question, Stored};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::conversation::Conversation;
+use crate::endpoint::{Answer, Broken, Connections, Http, Out, Waiting};
+use crate::registry::{Chosen, Registry};
+
+/// Talks for all invocations of a host.
+#[derive(Clone)]
+pub struct Talker(Arc<Shared>);
+
+struct Shared {
+    /// Attempts wait until it is read: the host talks before it is open, and it is read from the host.
+    registry: watch::Sender<Option<Registry>>,
+    connections: Connections,
+    /// Attempts that go on at once.
+    places: Semaphore,
+    open: Mutex<HashMap<Address, CancellationToken>>,
+}
+
+impl Talker {
+    /// It begins to talk with [`Service::start`](crate::Service::start).
+    #[allow(
+        clippy::new_without_default,
+        reason = "a talker is nothing by default: it waits to begin"
+    )]
+    pub fn new() -> Talker {
+        Talker(Arc::new(Shared {
+            registry: watch::Sender::new(None),
+            connections: Connections::default(),
+            places: Semaphore::new(limits::RESTATE_ATTEMPTS_MAX),
+            open: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn begin(&self, registry: Registry) {
+        self.0.registry.send_replace(Some(registry));
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+}
+
+impl Shared {
+    async fn registry(&self) -> Option<Registry> {
+        let mut registry = self.registry.subscribe();
+        let begun = registry.wait_for(Option::is_some).await.ok()?;
+        begun.clone()
+    }
+}
+
+impl Callee for Talker {
+    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes) {
+        let (Some(id), Ok(about)) = (address.invocation_id(), About::from_row(&about)) else {
+            return;
+        };
+        let hung_up = CancellationToken::new();
+        if let Some(before) = self.0.open.lock().insert(address.clone(), hung_up.clone()) {
+            before.cancel();
+        }
+        let attempt = Attempt {
+            shared: self.0.clone(),
+            engine,
+            address: address.clone(),
+            id,
+            attempt: about.attempt,
+        };
+        drop(task::spawn("attempt", async move {
+            tokio::select! {
+                biased;
+                () = hung_up.cancelled() => {}
+                () = attempt.run() => {}
+            }
+        }));
+    }
+
+    fn hang_up(&self, address: &Address) {
+        if let Some(open) = self.0.open.lock().remove(address) {
+            open.cancel();
+        }
+    }
+}
+
+struct Attempt {
+    shared: Arc<Shared>,
+    engine: Arc<dyn Engine>,
+    address: Address,
+    id: Id,
+    attempt: u64,
+}
+
+/// Why an attempt failed, in the words of the protocol's documentation.
+pub(crate) struct Failure {
+    pub(crate) code: u32,
+    pub(crate) documented: &'static str,
+    pub(crate) message: String,
+    pub(crate) delay: Option<Duration>,
+    /// Whether it was user code, or what stands before it, that failed.
+    pub(crate) counts: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(documented: &'static str, message: impl Into<String>) -> Failure {
+        Failure {
+            code: 500,
+            documented,
+            message: message.into(),
+            delay: None,
+            counts: true,
+        }
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Failure {
+        Failure::new("RT0010", broken.0)
+    }
+}
+
+impl From<base::Error> for Failure {
+    fn from(error: base::Error) -> Failure {
+        Failure {
+            counts: false,
+            ..Failure::new("RT0006", error.to_string())
+        }
+    }
+}
+
+/// How an attempt came to an end that the machine need not be told of.
+enum Over {
+    /// User code has said how it ended.
+    Said(Answer, Out),
+    /// Another attempt goes on.
+    Stale,
+}
+
+impl Attempt {
+    async fn run(self) {
+        let Ok(_place) = self.shared.places.acquire().await else {
+            return;
+        };
+        let mut pin = invocation::rows::Pin::default();
+        match self.talk(&mut pin).await {
+            Ok(Over::Said(answer, out)) => drain(answer, out),
+            Ok(Over::Stale) => {}
+            Err(failure) => self.failed(failure, pin).await,
+        }
+    }
+
+    /// The machine is told until it has taken it: nobody else knows.
+    async fn failed(&self, failure: Failure, pin: invocation::rows::Pin) {
+        tracing::debug!(invocation = %crate::id::encode(&self.id), code = failure.documented, message = failure.message, "an attempt failed");
+        let trouble = Trouble {
+            code: failure.code,
+            message: failure.message,
+            family_code: failure.documented.into(),
+            ..Trouble::default()
+        };
+        let word = Word::Failed(Failed {
+            trouble,
+            delay_ms: failure
+                .delay
+                .map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+            behavior: Behavior::Retry,
+            counts: failure.counts,
+            jitter_milli: fastrand::u32(0..=1_000),
+        });
+        let mut pause = limits::SESSION_END_PAUSE_MIN;
+        loop {
+            match self.say(pin.clone(), vec![word.clone()]).await {
+                Ok(_) => return,
+                Err(error) if error.kind() == base::Kind::Unavailable => return,
+                Err(error) => {
+                    tracing::warn!(code = error.code().id, %error, "a failed attempt could not be noted")
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(limits::SESSION_END_PAUSE_MAX);
+        }
+    }
+
+    fn say(&self, pin: invocation::rows::Pin, words: Vec<Word>) -> BoxFuture<'static, Result<Reply>> {
+        let words = Words {
+            attempt: self.attempt,
+            pin,
+            words,
+        };
+        invocation::Command::Said(words)
+            .call(&*self.engine, &self.address)
+            .boxed()
+    }
+
+    async fn talk(&self, pin: &mut invocation::rows::Pin) -> Result<Over, Failure> {
+        // Before anything is read: what comes after the snapshot is heard.
+        let events = self.engine.watch(&self.address)?.events;
+        let Some((head, origin)) = self.look().await? else {
+            return Ok(Over::Stale);
+        };
+        let Some(registry) = self.shared.registry().await else {
+            return Ok(Over::Stale);
+        };
+        let chosen = registry.choose(&head, &origin)?;
+        *pin = chosen.pin.clone();
+        let mut conversation = Conversation::new(&chosen, self.id, &origin, self.engine.clone(), registry);
+        let begin = conversation.begin(&head, &self.address).await?;
+        let (mut out, waiting) = self.ask(&chosen, &origin).await?;
+        out.send(begin)?;
+        if !chosen.bidirectional || chosen.inactivity.is_zero() {
+            out.end();
+        }
+        let live = Live {
+            attempt: self,
+            chosen: &chosen,
+            conversation,
+            events,
+            out,
+            said: VecDeque::new(),
+            open: chosen.bidirectional && !chosen.inactivity.is_zero(),
+            quiet_since: Instant::now(),
+        };
+        live.listen(waiting).await
+    }
+
+    /// `None`: another attempt goes on already.
+    async fn look(&self) -> Result<Option<(Head, Origin)>, Failure> {
+        let look = Query::Look.ask(&*self.engine, &self.address).await;
+        match look {
+            Ok(Reply::Look(look)) if look.0.attempt == self.attempt => Ok(Some(*look)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == base::Kind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn ask(&self, chosen: &Chosen, origin: &Origin) -> Result<(Out, Waiting), Failure> {
+        let ask = chosen.invoke(&self.id, origin)?;
+        let http = if chosen.http_1 { Http::One } else { Http::Two };
+        Ok(self.shared.connections.call(http, ask).await?)
+    }
+}
+
+/// Why nothing more is heard.
+enum Spoken {
+    Last,
+    Stale,
+}
+
+/// A request that goes on.
+struct Live<'a> {
+    attempt: &'a Attempt,
+    chosen: &'a Chosen,
+    conversation: Conversation,
+    events: Happenings,
+    out: Out,
+    /// What was said, and is not stored yet.
+    said: VecDeque<BoxFuture<'static, Result<Reply>>>,
+    /// Whether more can be said to user code.
+    open: bool,
+    quiet_since: Instant,
+}
+
+enum Next {
+    Answer(Result<Answer, Broken>),
+    Chunk(Option<Result<Bytes, Broken>>),
+    Event(Option<Result<machines::engine::Happened>>),
+    Stored(Result<Reply>),
+    Quiet,
+}
+
+impl Live<'_> {
+    async fn listen(mut self, waiting: Waiting) -> Result<Over, Failure> {
+        let mut waiting = Some(waiting.answer().boxed());
+        let mut answer: Option<Answer> = None;
+        loop {
+            match self.next(&mut waiting, &mut answer).await {
+                Next::Answer(head) => {
+                    waiting = None;
+                    let mut head = head?;
+                    self.chosen.check_answer(&mut head).await?;
+                    answer = Some(head);
+                }
+                Next::Chunk(Some(chunk)) => {
+                    self.quiet_since = Instant::now();
+                    self.conversation.push(&chunk?);
+                    if let Some(over) = self.hear().await? {
+                        return match over {
+                            Spoken::Last => self.finish(answer).await,
+                            Spoken::Stale => Ok(Over::Stale),
+                        };
+                    }
+                }
+                Next::Chunk(None) => {
+                    return Err(Failure::new(
+                        "RT0012",
+                        "it closed the stream before it said how it ended",
+                    ));
+                }
+                Next::Event(Some(happened)) => self.tell(&happened?.event)?,
+                Next::Event(None) => return Ok(Over::Stale),
+                Next::Stored(reply) => {
+                    if reply? == Reply::Stale {
+                        return Ok(Over::Stale);
+                    }
+                }
+                Next::Quiet if self.open => {
+                    self.open = false;
+                    self.out.end();
+                    self.quiet_since = Instant::now();
+                }
+                Next::Quiet => {
+                    return Err(Failure::new(
+                        "RT0001",
+                        "it did not let go in time after it was asked to suspend",
+                    ));
+                }
+            }
+        }
+    }
+
+    async fn next(
+        &mut self,
+        waiting: &mut Option<BoxFuture<'static, Result<Answer, Broken>>>,
+        answer: &mut Option<Answer>,
+    ) -> Next {
+        let patience = if self.open {
+            self.chosen.inactivity
+        } else {
+            self.chosen.abort
+        };
+        // While something of it is not stored, it is Belay that is quiet.
+        let quiet = sleep_until(self.quiet_since + patience);
+        let reads = self.said.len() < limits::RESTATE_WORDS_IN_FLIGHT;
+        tokio::select! {
+            biased;
+            reply = next_stored(&mut self.said) => Next::Stored(reply),
+            event = self.events.next(), if self.open => Next::Event(event),
+            head = async { waiting.as_mut().expect("it is waited for").await }, if waiting.is_some() => Next::Answer(head),
+            chunk = async { answer.as_mut().expect("it is there").chunk().await }, if answer.is_some() && reads => Next::Chunk(chunk),
+            () = quiet, if self.said.is_empty() => Next::Quiet,
+        }
+    }
+
+    /// Takes what is whole. `Some`: nothing more will be heard.
+    async fn hear(&mut self) -> Result<Option<Spoken>, Failure> {
+        loop {
+            let heard = self.conversation.hear()?;
+            let (over, nothing) = (heard.over, heard.words.is_empty());
+            if !nothing {
+                let said = self.attempt.say(self.chosen.pin.clone(), heard.words);
+                self.said.push_back(said);
+            }
+            if let Some(id) = heard.keys {
+                // What it says later may change them.
+                if !self.stored().await? {
+                    return Ok(Some(Spoken::Stale));
+                }
+                let keys = self.conversation.keys(id).await?;
+                self.said
+                    .push_back(self.attempt.say(self.chosen.pin.clone(), vec![keys]));
+            }
+            if over {
+                return Ok(Some(Spoken::Last));
+            }
+            if nothing {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until everything that was said is stored; `false`: it was not heard any more.
+    async fn stored(&mut self) -> Result<bool, Failure> {
+        while let Some(said) = self.said.front_mut() {
+            let reply = said.await;
+            self.said.pop_front();
+            if reply? == Reply::Stale {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn finish(mut self, answer: Option<Answer>) -> Result<Over, Failure> {
+        if !self.stored().await? {
+            return Ok(Over::Stale);
+        }
+        let Some(answer) = answer else {
+            return Ok(Over::Stale);
+        };
+        Ok(Over::Said(answer, self.out))
+    }
+
+    fn tell(&mut self, event: &machines::Event) -> Result<(), Failure> {
+        let machines::Event::Invocation(Event::Came { index, notification }) = event else {
+            return Ok(());
+        };
+        let mut bytes = BytesMut::new();
+        self.conversation.tell(*index, notification, &mut bytes);
+        if !bytes.is_empty() {
+            self.quiet_since = Instant::now();
+            self.out.send(bytes.freeze())?;
+        }
+        Ok(())
+    }
+}
+
+async fn next_stored(said: &mut VecDeque<BoxFuture<'static, Result<Reply>>>) -> Result<Reply> {
+    match said.front_mut() {
+        Some(first) => {
+            let reply = first.await;
+            said.pop_front();
+            reply
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets the other side end its stream. Nobody waits for it.
+fn drain(mut answer: Answer, mut out: Out) {
+    drop(task::spawn("drain", async move {
+        out.end();
+        let rest = async { while answer.chunk().await.is_some_and(|chunk| chunk.is_ok()) {} };
+        drop(timeout(limits::RESTATE_DRAIN, rest).await);
+    }));
+}
