@@ -1,5 +1,7 @@
 //! Counters: nothing is lost, nothing counts twice.
 
+use std::time::Instant;
+
 use testkit::linear::Recorder;
 use testkit::linear::models::Counter;
 use testkit::linear::models::counter::{Operation, Outcome};
@@ -34,6 +36,10 @@ impl Load for Counters {
             _ => Operation::Get,
         };
         self.run(client, operation).await
+    }
+
+    fn restarts(&self, _: Instant) {
+        self.0.lapse(|_| false);
     }
 
     async fn look(&self, client: &mut Client) {

@@ -52,6 +52,9 @@ impl Load for Elections {
     }
 
     fn restarts(&self, at: Instant) {
+        // The end of a session is a row, and comes in its time.
+        self.recorder
+            .lapse(|operation| matches!(operation, Operation::Lose { .. }));
         self.sessions.restart(at);
     }
 

@@ -51,6 +51,9 @@ impl Load for Locks {
     }
 
     fn restarts(&self, at: Instant) {
+        // The end of a session is a row, and comes in its time.
+        self.recorder
+            .lapse(|operation| matches!(operation, Operation::Lose { .. }));
         self.sessions.restart(at);
     }
 

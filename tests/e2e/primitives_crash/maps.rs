@@ -1,6 +1,7 @@
 //! Maps: no write is lost, also none of a transaction, no version goes back, and of those who expect the same version one wins.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use testkit::linear::Recorder;
 use testkit::linear::models::Map;
@@ -49,6 +50,10 @@ impl Load for Maps {
             _ => Operation::Get(KEYS[key].into()),
         };
         self.run(client, operation).await
+    }
+
+    fn restarts(&self, _: Instant) {
+        self.recorder.lapse(|_| false);
     }
 
     async fn look(&self, client: &mut Client) {

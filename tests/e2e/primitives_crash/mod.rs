@@ -32,8 +32,8 @@ trait Load: Send + Sync {
     async fn create(&self, channel: &Channel, name: &str);
     /// One client does one thing. Says whether it was answered: otherwise the server is gone.
     async fn act(&self, client: &mut Client) -> bool;
-    /// The server is about to be started again: all connections so far are gone.
-    fn restarts(&self, _at: Instant) {}
+    /// The server is about to be started again: what was not done is not done, and all connections so far are gone.
+    fn restarts(&self, at: Instant);
     /// Reads what is there after a crash.
     async fn look(&self, client: &mut Client);
     /// After the last crash of these primitives: what nobody holds any more becomes free.

@@ -1,6 +1,7 @@
 //! Values: no write is lost, no version goes back, and of those who expect the same version one wins.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use testkit::linear::Recorder;
 use testkit::linear::models::Register;
@@ -41,6 +42,10 @@ impl Load for Values {
             _ => Operation::Get,
         };
         self.run(client, operation).await
+    }
+
+    fn restarts(&self, _: Instant) {
+        self.recorder.lapse(|_| false);
     }
 
     async fn look(&self, client: &mut Client) {
