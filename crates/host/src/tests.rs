@@ -10,6 +10,7 @@ use testkit::{Fault, Faulty, Memory};
 
 use super::*;
 
+mod clock;
 mod collections;
 mod letters;
 mod order;
