@@ -12,6 +12,7 @@ use super::*;
 
 mod clock;
 mod collections;
+mod counts;
 mod letters;
 mod order;
 mod talks;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::engine::{PartPage, PartScan};
 use crate::key::{Address, Key, Session, Table};
 use crate::message::Message;
-use crate::primitive::{Type, counter, indexedmap, value};
+use crate::primitive::{Type, counter, indexedmap, lock, map, value};
 use crate::row::Stored;
 use crate::step::{self, Answer, At, Command, Query, Request};
 use crate::view::{Found, Rows, Stop, View};
@@ -133,7 +133,9 @@ fn commands() -> VecDeque<Command> {
     let (data, ttl) = (Bytes::from_static(b"v"), Some(Duration::from_secs(1)));
     let (key, expect) = (|| "k".to_owned(), 0);
     let which = || indexedmap::Which::Both { index: 1, key: key() };
-    VecDeque::from([
+    let session = Session(1);
+    let mut commands = of_maps(session);
+    commands.extend([
         counter::Command::Add(i64::MAX).into(),
         counter::Command::Update { check: 0, value: 1 }.into(),
         value::Command::Set {
@@ -161,23 +163,64 @@ fn commands() -> VecDeque<Command> {
         }
         .into(),
         indexedmap::Command::Clear.into(),
+        lock::Command::Lock {
+            session,
+            timeout: ttl,
+        }
+        .into(),
+        lock::Command::Unlock { session }.into(),
         Command::Abandoned {
             primitive: Type::Lock,
             request: Request::default(),
         },
         Command::SessionLost {
-            session: Session(1),
+            session,
             over_at: Timestamp(2_000),
+        },
+    ]);
+    commands
+}
+
+/// Changes, and locks of keys: some are held in the samples, some are not.
+fn of_maps(session: Session) -> VecDeque<Command> {
+    let (value, ttl) = (Bytes::from_static(b"v"), Some(Duration::from_secs(1)));
+    let expect = 0;
+    let put = map::To::Put { value, ttl, expect };
+    let change = |key: &str, to: map::To| map::Change { key: key.into(), to };
+    let keys = |keys: &[&str]| keys.iter().map(|key| String::from(*key)).collect();
+    let lock = |timeout| map::Command::Lock {
+        keys: keys(&["k", "l"]),
+        session,
+        timeout,
+    };
+    VecDeque::from([
+        map::Command::Change(change("k", put.clone())).into(),
+        map::Command::Commit(vec![change("k", put), change("l", map::To::Remove { expect })]).into(),
+        map::Command::Clear.into(),
+        lock(None).into(),
+        lock(Some(Duration::ZERO)).into(),
+        lock(ttl).into(),
+        map::Command::Unlock {
+            keys: keys(&["k"]),
+            session,
+        }
+        .into(),
+        Command::Abandoned {
+            primitive: Type::Map,
+            request: Request::default(),
         },
     ])
 }
 
-fn queries() -> [Query; 4] {
+fn queries() -> [Query; 7] {
     [
         counter::Query::Get.into(),
         value::Query::Get.into(),
         indexedmap::Query::Get(indexedmap::Which::Key("k".to_owned())).into(),
         indexedmap::Query::Overview.into(),
+        lock::Query::Get.into(),
+        map::Query::Get { key: "k".to_owned() }.into(),
+        map::Query::Size.into(),
     ]
 }
 
@@ -187,6 +230,7 @@ mod tests {
 
     use super::*;
     use crate::message::{Body, Expire, StoredRequest, StoredSession, WaitOver};
+    use crate::testing::{Bench, Got};
 
     fn pieces(rows: &[&[u8]]) -> Vec<u8> {
         let mut bytes = vec![];
@@ -210,6 +254,30 @@ mod tests {
     const ENTRY: &[u8] = b"\x01\x0a\x01k\x12\x01w\x18\x05\x20\xe8\x0f";
     const OVER: &[u8] = b"\x01\x0a\x01k\x12\x01w\x18\x05\x20\x01";
 
+    /// The row that two sessions leave, of whom one holds what the other waits for.
+    fn held<C: Into<Command>>(key: impl Fn(&Address) -> Key, command: impl Fn(Session) -> C) -> Bytes {
+        let mut bench = Bench::new();
+        assert!(matches!(bench.apply(command(Session(1))), Got::Now(_)));
+        assert!(matches!(bench.apply(command(Session(2))), Got::Later(_)));
+        bench.row(&key(&bench.address)).expect("one holds it")
+    }
+
+    /// Of a lock.
+    fn lock() -> Bytes {
+        let timeout = None;
+        held(Key::head, |session| lock::Command::Lock { session, timeout })
+    }
+
+    /// Of a map: its keys that are locked are part 2.
+    fn map_locks() -> Bytes {
+        let key = |address: &Address| Key::part(address, 2, &[]);
+        held(key, |session| map::Command::Lock {
+            keys: [String::from("k")].into(),
+            session,
+            timeout: None,
+        })
+    }
+
     #[test]
     fn steps_on_rows_of_any_bytes_end() {
         let samples = [
@@ -219,6 +287,8 @@ mod tests {
             pieces(&[LAST]),
             pieces(&[b"\x01\x0a\x01v\x10\x05\x18\xe8\x0f"]),
             pieces(&[b"\x01\x08\x02\x10\x05"]),
+            pieces(&[&lock()]),
+            pieces(&[&map_locks()]),
         ];
         check(&samples, steps);
     }
@@ -232,15 +302,17 @@ mod tests {
         };
         let message = |body: Body| Message::from(body).to_row();
         let request = StoredRequest { epoch: 1, number: 2 };
+        let wait_over = |primitive: Type| {
+            let primitive = primitive.number();
+            message(Body::WaitOver(WaitOver { primitive, request }))
+        };
         let session = StoredSession::from(Session(1 << 70));
         let indexed = expire(Type::IndexedMap, b"\0\0\0\0\0\0\0\x01");
         let samples = [
             pieces(&[&message(Body::Expire(indexed)), HEAD, OVER]),
             pieces(&[&message(Body::Expire(expire(Type::Value, b""))), b"\x01\x10\x05"]),
-            pieces(&[&message(Body::WaitOver(WaitOver {
-                primitive: Type::Lock.number(),
-                request,
-            }))]),
+            pieces(&[&wait_over(Type::Lock), &lock()]),
+            pieces(&[&wait_over(Type::Map), &map_locks()]),
             pieces(&[&message(Body::SessionOver(session))]),
         ];
         check(&samples, messages);
