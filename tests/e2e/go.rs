@@ -137,6 +137,7 @@ scenarios! {
     every_codec_works: "codec",
     what_a_connection_holds_goes_with_it: "session",
     stores_are_connected_and_routed_to: "routes",
+    caches_of_three_clients_agree: "cached",
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

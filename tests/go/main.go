@@ -42,6 +42,7 @@ var scenarios = []scenario{
 	{name: "codec", run: codecs},
 	{name: "session", run: sessions},
 	{name: "routes", run: routes, special: true},
+	{name: "cached", run: cachedMaps, special: true},
 	{name: "restart", run: restart, special: true},
 	{name: "restart-session", run: restartSessions, special: true},
 }

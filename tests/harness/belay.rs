@@ -205,6 +205,12 @@ impl Belay {
         Belay::start(self.start.clone()).await
     }
 
+    /// The same, with another `belay.yaml`.
+    pub async fn restart_with(mut self, config: &str) -> Belay {
+        config.clone_into(&mut self.start.config);
+        self.restart().await
+    }
+
     /// Cuts the power of the volume that its data is on, and starts it again on what is left.
     pub async fn cut_power(mut self) -> Belay {
         let pid = Pid::from_raw(self.pid() as i32).expect("a pid is not zero");

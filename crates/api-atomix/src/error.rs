@@ -67,3 +67,24 @@ pub(crate) fn another_answer() -> Status {
         "a machine has given another answer than asked for",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A new one belongs here only if nothing was done when it is answered: clients repeat the call.
+    #[test]
+    fn only_what_was_not_done_is_unavailable() {
+        let is_unavailable = |code: &&base::Code| grpc(&Error::new(**code, "it")) == Code::Unavailable;
+        let all: Vec<_> = codes::ALL.iter().filter(is_unavailable).collect();
+        let of_this_family = [&codes::STORE_UNREACHABLE, &codes::ROUTE_MISSING];
+        let of_others = [
+            &codes::COMPONENT_NOT_OPENED,
+            &codes::ADDRESS_IN_USE,
+            &codes::NOT_RUNNING,
+            &codes::APP_UNREACHABLE,
+            &codes::INVOKE_FAILED,
+        ];
+        assert_eq!(all, [&of_others[..], &of_this_family[..]].concat());
+    }
+}

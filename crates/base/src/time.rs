@@ -38,32 +38,64 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock, read once, then counted on by elapsed time.
-pub struct SystemClock {
-    anchor: Timestamp,
-    started: Instant,
+/// What a machine knows of time.
+pub trait Machine: Send + Sync {
+    /// As people and other machines set it: it jumps, in both directions.
+    fn wall(&self) -> Timestamp;
+    /// Since some moment, the same for all calls. Nobody sets it.
+    fn elapsed(&self) -> Duration;
 }
+
+/// A machine's clock, read once, then counted on by elapsed time.
+pub struct SystemClock<M = ThisMachine> {
+    machine: M,
+    anchor: Timestamp,
+    /// Of the machine's elapsed time, when the clock was read.
+    started: Duration,
+}
+
+/// The one that this process runs on.
+pub struct ThisMachine(Instant);
 
 impl SystemClock {
     /// A clock that starts at the machine's time, or at `at_least` if that is later.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where the wall clock is read"
-    )]
     pub fn starting(at_least: Timestamp) -> SystemClock {
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(Timestamp(0), |elapsed| Timestamp(0).plus(elapsed));
+        SystemClock::on(ThisMachine(Instant::now()), at_least)
+    }
+}
+
+impl<M: Machine> SystemClock<M> {
+    /// The same, on another machine: one that a test has made.
+    pub fn on(machine: M, at_least: Timestamp) -> SystemClock<M> {
+        let (wall, started) = (machine.wall(), machine.elapsed());
         SystemClock {
+            machine,
             anchor: wall.max(at_least),
-            started: Instant::now(),
+            started,
         }
     }
 }
 
-impl Clock for SystemClock {
+impl<M: Machine> Clock for SystemClock<M> {
     fn now(&self) -> Timestamp {
-        self.anchor.plus(self.started.elapsed())
+        self.anchor
+            .plus(self.machine.elapsed().saturating_sub(self.started))
+    }
+}
+
+impl Machine for ThisMachine {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place where the wall clock is read"
+    )]
+    fn wall(&self) -> Timestamp {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(Timestamp(0), |elapsed| Timestamp(0).plus(elapsed))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 
@@ -90,6 +122,43 @@ impl Clock for ManualClock {
     }
 }
 
+/// A machine of which a test sets the wall clock, and lets time pass.
+#[derive(Clone, Default)]
+pub struct ManualMachine {
+    wall: ManualClock,
+    elapsed: ManualClock,
+}
+
+impl ManualMachine {
+    /// Its wall clock shows this.
+    pub fn at(wall: Timestamp) -> ManualMachine {
+        let machine = ManualMachine::default();
+        machine.set_wall(wall);
+        machine
+    }
+
+    /// Somebody sets the wall clock: no time passes.
+    pub fn set_wall(&self, to: Timestamp) {
+        self.wall.0.store(to.0, Ordering::SeqCst);
+    }
+
+    /// Time passes, by both of its clocks.
+    pub fn pass(&self, time: Duration) {
+        self.wall.advance(time);
+        self.elapsed.advance(time);
+    }
+}
+
+impl Machine for ManualMachine {
+    fn wall(&self) -> Timestamp {
+        self.wall.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.elapsed.now().since(Timestamp(0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +169,21 @@ mod tests {
             .now()
             .plus(Duration::from_secs(86_400));
         assert!(SystemClock::starting(tomorrow).now() >= tomorrow);
+    }
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const NOON: Timestamp = Timestamp(43_200_000);
+
+    #[test]
+    fn a_jump_of_the_wall_clock_is_no_time() {
+        for jumped in [NOON.plus(HOUR), Timestamp(NOON.0 - 3_600_000)] {
+            let machine = ManualMachine::at(NOON);
+            let clock = SystemClock::on(machine.clone(), Timestamp(0));
+            machine.set_wall(jumped);
+            assert_eq!(clock.now(), NOON, "{jumped:?}");
+            machine.pass(HOUR);
+            assert_eq!(clock.now(), NOON.plus(HOUR), "{jumped:?}");
+        }
     }
 
     #[test]

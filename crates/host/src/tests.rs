@@ -10,7 +10,9 @@ use testkit::{Fault, Faulty, Memory};
 
 use super::*;
 
+mod clock;
 mod collections;
+mod counts;
 mod letters;
 mod order;
 mod talks;

@@ -1,19 +1,19 @@
 //! Entry points for fuzzers: stored bytes. `fuzz/` drives them with libFuzzer, the tests here with damaged samples. None may
 //! panic, whatever the bytes are.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use base::Timestamp;
 use bytes::Bytes;
 
 use crate::engine::{PartPage, PartScan};
-use crate::key::{Address, Key, Session, Table};
+use crate::key::{Address, Key, Table};
 use crate::message::Message;
-use crate::primitive::{Type, counter, indexedmap, value};
 use crate::row::Stored;
-use crate::step::{self, Answer, At, Command, Query, Request};
+use crate::step::{self, Answer, At, Command, Request};
 use crate::view::{Found, Rows, Stop, View};
+
+mod commands;
 
 /// More than any step asks for.
 const LOADS_MAX: usize = 16;
@@ -21,11 +21,11 @@ const LOADS_MAX: usize = 16;
 /// Rows that machines find: each piece of the bytes is one, in the order they are asked for. Every machine takes every
 /// command and query on them; what a step leaves can be read.
 pub fn steps(bytes: &[u8]) {
-    for command in commands() {
+    for command in commands::all() {
         apply(&command, bytes);
     }
     let address = address();
-    for query in queries() {
+    for query in commands::queries() {
         run(bytes, |view| {
             step::read(view, Timestamp(1_000), &address, &query).map(drop)
         });
@@ -129,64 +129,15 @@ fn address() -> Address {
     Address::primitive("store", "name")
 }
 
-fn commands() -> VecDeque<Command> {
-    let (data, ttl) = (Bytes::from_static(b"v"), Some(Duration::from_secs(1)));
-    let (key, expect) = (|| "k".to_owned(), 0);
-    let which = || indexedmap::Which::Both { index: 1, key: key() };
-    VecDeque::from([
-        counter::Command::Add(i64::MAX).into(),
-        counter::Command::Update { check: 0, value: 1 }.into(),
-        value::Command::Set {
-            value: data.clone(),
-            ttl,
-        }
-        .into(),
-        value::Command::Delete { expect }.into(),
-        indexedmap::Command::Append {
-            key: key(),
-            value: data.clone(),
-            ttl,
-        }
-        .into(),
-        indexedmap::Command::Update {
-            which: which(),
-            value: data,
-            ttl,
-            expect,
-        }
-        .into(),
-        indexedmap::Command::Remove {
-            which: indexedmap::Which::Key(key()),
-            expect,
-        }
-        .into(),
-        indexedmap::Command::Clear.into(),
-        Command::Abandoned {
-            primitive: Type::Lock,
-            request: Request::default(),
-        },
-        Command::SessionLost {
-            session: Session(1),
-            over_at: Timestamp(2_000),
-        },
-    ])
-}
-
-fn queries() -> [Query; 4] {
-    [
-        counter::Query::Get.into(),
-        value::Query::Get.into(),
-        indexedmap::Query::Get(indexedmap::Which::Key("k".to_owned())).into(),
-        indexedmap::Query::Overview.into(),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use testkit::mutate::storm;
 
     use super::*;
+    use crate::key::Session;
     use crate::message::{Body, Expire, StoredRequest, StoredSession, WaitOver};
+    use crate::primitive::{Type, countermap, election, list, lock, map, multimap};
+    use crate::testing::{Bench, Got};
 
     fn pieces(rows: &[&[u8]]) -> Vec<u8> {
         let mut bytes = vec![];
@@ -199,16 +150,90 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(samples: &[Vec<u8>], target: impl Fn(&[u8])) {
+    fn check(samples: &[Vec<u8>], inputs: usize, target: impl Fn(&[u8])) {
         let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
-        storm(&samples, 20_000, target);
+        storm(&samples, inputs, target);
     }
 
     const HEAD: &[u8] = b"\x01\x08\x01\x10\x02\x18\x03";
     const LAST: &[u8] =
         b"\x01\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x18\x01";
+    /// The largest number, in the first field.
+    const MOST: &[u8] = b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
     const ENTRY: &[u8] = b"\x01\x0a\x01k\x12\x01w\x18\x05\x20\xe8\x0f";
     const OVER: &[u8] = b"\x01\x0a\x01k\x12\x01w\x18\x05\x20\x01";
+
+    /// The row that two sessions leave, of whom one holds what the other waits for.
+    fn held<C: Into<Command>>(key: impl Fn(&Address) -> Key, command: impl Fn(Session) -> C) -> Bytes {
+        let mut bench = Bench::new();
+        assert!(matches!(bench.apply(command(Session(1))), Got::Now(_)));
+        assert!(matches!(bench.apply(command(Session(2))), Got::Later(_)));
+        bench.row(&key(&bench.address)).expect("one holds it")
+    }
+
+    /// Of a lock.
+    fn lock() -> Bytes {
+        let timeout = None;
+        held(Key::head, |session| lock::Command::Lock { session, timeout })
+    }
+
+    /// Of a map: its keys that are locked are part 2.
+    fn map_locks() -> Bytes {
+        let key = |address: &Address| Key::part(address, 2, &[]);
+        held(key, |session| map::Command::Lock {
+            keys: [String::from("k")].into(),
+            session,
+            timeout: None,
+        })
+    }
+
+    /// Rows that commands leave: the head, and others of it.
+    fn rows<C: Into<Command>>(commands: impl IntoIterator<Item = C>, others: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut bench = Bench::new();
+        for command in commands {
+            assert!(matches!(bench.apply(command), Got::Now(_)));
+        }
+        let others = others
+            .iter()
+            .map(|(part, name)| Key::part(&bench.address, *part, name));
+        let keys = std::iter::once(Key::head(&bench.address)).chain(others);
+        let rows: Vec<Bytes> = keys.map(|key| bench.row(&key).expect("a row of its")).collect();
+        pieces(&rows.iter().map(|row| &row[..]).collect::<Vec<_>>())
+    }
+
+    fn list_of_two() -> Vec<u8> {
+        let append = |text: &'static str| list::Command::Append {
+            value: Bytes::from_static(text.as_bytes()),
+        };
+        rows([append("v"), append("w")], &[(1, &1_u64.to_be_bytes())])
+    }
+
+    fn counters_of_a_map() -> Vec<u8> {
+        let set = countermap::Command::Set {
+            key: "k".into(),
+            value: 1,
+        };
+        rows([set], &[(1, b"\0\0\0\0\0\0\0\0k")])
+    }
+
+    fn values_of_a_key() -> Vec<u8> {
+        let put = |value: &str| multimap::Command::Put {
+            key: "k".into(),
+            value: value.into(),
+        };
+        rows([put("v"), put("x")], &[])
+    }
+
+    /// The first of an election's fields is its term: of two, the last one counts.
+    fn two_candidates(fields: &[u8]) -> Vec<u8> {
+        let enter = |candidate: &str, session| election::Command::Enter {
+            candidate: candidate.into(),
+            session: Session(session),
+        };
+        let head = rows([enter("a", 1), enter("b", 2)], &[]);
+        let head = Pieces(&head).next().expect("a row");
+        pieces(&[&[&head, fields].concat()])
+    }
 
     #[test]
     fn steps_on_rows_of_any_bytes_end() {
@@ -219,8 +244,16 @@ mod tests {
             pieces(&[LAST]),
             pieces(&[b"\x01\x0a\x01v\x10\x05\x18\xe8\x0f"]),
             pieces(&[b"\x01\x08\x02\x10\x05"]),
+            pieces(&[&lock()]),
+            pieces(&[&map_locks()]),
+            list_of_two(),
+            counters_of_a_map(),
+            values_of_a_key(),
+            two_candidates(b""),
+            two_candidates(MOST),
         ];
-        check(&samples, steps);
+        // Each is for all commands of all types.
+        check(&samples, 3_000, steps);
     }
 
     #[test]
@@ -232,18 +265,20 @@ mod tests {
         };
         let message = |body: Body| Message::from(body).to_row();
         let request = StoredRequest { epoch: 1, number: 2 };
+        let wait_over = |primitive: Type| {
+            let primitive = primitive.number();
+            message(Body::WaitOver(WaitOver { primitive, request }))
+        };
         let session = StoredSession::from(Session(1 << 70));
         let indexed = expire(Type::IndexedMap, b"\0\0\0\0\0\0\0\x01");
         let samples = [
             pieces(&[&message(Body::Expire(indexed)), HEAD, OVER]),
             pieces(&[&message(Body::Expire(expire(Type::Value, b""))), b"\x01\x10\x05"]),
-            pieces(&[&message(Body::WaitOver(WaitOver {
-                primitive: Type::Lock.number(),
-                request,
-            }))]),
+            pieces(&[&wait_over(Type::Lock), &lock()]),
+            pieces(&[&wait_over(Type::Map), &map_locks()]),
             pieces(&[&message(Body::SessionOver(session))]),
         ];
-        check(&samples, messages);
+        check(&samples, 20_000, messages);
     }
 
     #[test]
@@ -253,6 +288,6 @@ mod tests {
             Key::timer(7, &address, b"id").bytes.to_vec(),
             Key::session(&address, Session(9)).bytes.to_vec(),
         ];
-        check(&samples, keys);
+        check(&samples, 20_000, keys);
     }
 }

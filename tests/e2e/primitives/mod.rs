@@ -5,6 +5,7 @@ use tonic::transport::{Channel, Endpoint};
 use wire::atomix::runtime::PrimitiveId;
 
 mod elections;
+mod limits;
 mod locks;
 mod metrics;
 

@@ -1,6 +1,7 @@
 //! Counters: nothing is lost, nothing counts twice.
 
-use fastrand::Rng;
+use std::time::Instant;
+
 use testkit::linear::Recorder;
 use testkit::linear::models::Counter;
 use testkit::linear::models::counter::{Operation, Outcome};
@@ -10,7 +11,7 @@ use wire::atomix::counter as pb;
 use wire::atomix::counter::counter_client::CounterClient;
 use wire::atomix::counter::counters_client::CountersClient;
 
-use super::{Load, ended, id};
+use super::{Client, Load, ended, id};
 
 #[derive(Default)]
 pub(super) struct Counters(Recorder<Counter>);
@@ -24,7 +25,8 @@ impl Load for Counters {
         created.expect("a new counter");
     }
 
-    async fn act(&self, channel: &Channel, name: &str, random: &mut Rng) -> bool {
+    async fn act(&self, client: &mut Client) -> bool {
+        let random = &mut client.random;
         let operation = match random.u32(..8) {
             0..5 => Operation::Add(random.i64(1..4)),
             5 => Operation::Update {
@@ -33,11 +35,15 @@ impl Load for Counters {
             },
             _ => Operation::Get,
         };
-        self.run(channel, name, operation).await
+        self.run(client, operation).await
     }
 
-    async fn look(&self, channel: &Channel, name: &str) {
-        assert!(self.run(channel, name, Operation::Get).await, "it is up");
+    fn restarts(&self, _: Instant) {
+        self.0.lapse(|_| false);
+    }
+
+    async fn look(&self, client: &mut Client) {
+        assert!(self.run(client, Operation::Get).await, "it is up");
     }
 
     fn check(&self) -> Result<usize, String> {
@@ -47,26 +53,27 @@ impl Load for Counters {
 }
 
 impl Counters {
-    async fn run(&self, channel: &Channel, name: &str, operation: Operation) -> bool {
-        let mut client = CounterClient::new(channel.clone());
+    async fn run(&self, client: &Client, operation: Operation) -> bool {
+        let Client { channel, name, .. } = client;
+        let mut counter = CounterClient::new(channel.clone());
         let id = id(name);
         let call = async {
             match operation {
                 Operation::Get => {
-                    let answer = client.get(pb::GetRequest { id }).await;
+                    let answer = counter.get(pb::GetRequest { id }).await;
                     ended(answer, |answer| outcome(answer.map(|answer| answer.value)))
                 }
                 Operation::Add(delta) => {
-                    let answer = client.increment(pb::IncrementRequest { id, delta }).await;
+                    let answer = counter.increment(pb::IncrementRequest { id, delta }).await;
                     ended(answer, |answer| outcome(answer.map(|answer| answer.value)))
                 }
                 Operation::Set(value) => {
-                    let answer = client.set(pb::SetRequest { id, value }).await;
+                    let answer = counter.set(pb::SetRequest { id, value }).await;
                     ended(answer, |answer| outcome(answer.map(|answer| answer.value)))
                 }
                 Operation::Update { check, value } => {
                     let update = value;
-                    let answer = client.update(pb::UpdateRequest { id, check, update }).await;
+                    let answer = counter.update(pb::UpdateRequest { id, check, update }).await;
                     ended(answer, |answer| outcome(answer.map(|answer| answer.value)))
                 }
             }

@@ -1,44 +1,94 @@
 //! `kill -9` while clients use primitives. What they saw, before and after each crash, must be linearizable: so no acknowledged
-//! write is missing, no version goes back, and nothing that somebody has read is taken back.
+//! write is missing, no version goes back, nothing that somebody has read is taken back, and what a session holds is nobody
+//! else's before that session may be over.
 //!
 //! Adding a type: its file with a [`Load`], and its line in [`loads`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use testkit::linear::Ended;
 use tests::{Belay, PATIENCE, long};
 use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Error};
 use tonic::{Code, Response, Status};
 use wire::atomix::runtime::PrimitiveId;
 
 mod counters;
+mod elections;
+mod locks;
+mod maps;
+mod sessions;
 mod values;
 
 const CLIENTS: usize = 4;
 /// Crashes that the same primitives live through. Then there are new ones, so that histories stay short enough to be judged.
 const GENERATION_ROUNDS: usize = 5;
 
-const CONFIG: &str = "components: [{ name: state_demo, driver: embedded }]\n";
-
 /// Clients of one type of primitive, and what they saw.
 #[tonic::async_trait]
 trait Load: Send + Sync {
     async fn create(&self, channel: &Channel, name: &str);
     /// One client does one thing. Says whether it was answered: otherwise the server is gone.
-    async fn act(&self, channel: &Channel, name: &str, random: &mut Rng) -> bool;
-    /// Reads what is there.
-    async fn look(&self, channel: &Channel, name: &str);
+    async fn act(&self, client: &mut Client) -> bool;
+    /// The server is about to be started again: what was not done is not done, and all connections so far are gone.
+    fn restarts(&self, at: Instant);
+    /// Reads what is there after a crash.
+    async fn look(&self, client: &mut Client);
+    /// After the last crash of these primitives: what nobody holds any more becomes free.
+    async fn settle(&self, _client: &mut Client) {}
     /// How much was answered, or what is wrong. Forgets it.
     fn check(&self) -> Result<usize, String>;
+}
+
+/// One connection to one primitive, and so a session.
+struct Client {
+    address: String,
+    channel: Channel,
+    name: String,
+    /// In the history; the server names it otherwise.
+    session: u64,
+    random: Rng,
+}
+
+impl Client {
+    async fn new(belay: &Belay, name: String, mut random: Rng) -> Client {
+        let address = belay.primitives.clone();
+        let channel = connect(&address).await.expect("it listens");
+        Client {
+            address,
+            channel,
+            name,
+            session: random.u64(..),
+            random,
+        }
+    }
+
+    /// As another session. Says whether somebody listens.
+    async fn reconnect(&mut self) -> bool {
+        let Ok(channel) = connect(&self.address).await else {
+            return false;
+        };
+        self.channel = channel;
+        self.session = self.random.u64(..);
+        true
+    }
+}
+
+/// Without the long graces of the defaults.
+fn config() -> String {
+    let (grace_ms, restart_grace_ms) = (sessions::GRACE.as_millis(), sessions::RESTART_GRACE.as_millis());
+    format!("limits: {{ session_grace_ms: {grace_ms}, session_restart_grace_ms: {restart_grace_ms} }}\n")
 }
 
 fn loads() -> Vec<Arc<dyn Load>> {
     vec![
         Arc::new(counters::Counters::default()),
         Arc::new(values::Values::default()),
+        Arc::new(maps::Maps::default()),
+        Arc::new(locks::Locks::default()),
+        Arc::new(elections::Elections::default()),
     ]
 }
 
@@ -49,49 +99,55 @@ async fn what_clients_of_primitives_saw_is_true_after_crashes() {
     println!("seed {seed}");
     let mut random = Rng::with_seed(seed);
     let loads = loads();
-    let mut belay = Belay::run(CONFIG).await;
+    let mut belay = Belay::run(&config()).await;
     for round in 0..rounds {
         let generation = round / GENERATION_ROUNDS;
         if round % GENERATION_ROUNDS == 0 {
-            let channel = connect(&belay).await;
-            for (number, load) in loads.iter().enumerate() {
-                load.create(&channel, &name(number, generation)).await;
+            for (load, client) in all(&belay, &loads, generation, &mut random).await {
+                load.create(&client.channel, &client.name).await;
             }
         }
-        let clients = start(&belay, &loads, generation, &mut random).await;
+        let mut clients = JoinSet::new();
+        for _ in 0..CLIENTS {
+            for (load, mut client) in all(&belay, &loads, generation, &mut random).await {
+                clients.spawn(async move { while load.act(&mut client).await {} });
+            }
+        }
         tokio::time::sleep(Duration::from_millis(random.u64(20..300))).await;
         belay.kill().await;
         finish(clients).await;
+        let at = Instant::now();
+        loads.iter().for_each(|load| load.restarts(at));
         belay = belay.restart().await;
-        let channel = connect(&belay).await;
-        for (number, load) in loads.iter().enumerate() {
-            load.look(&channel, &name(number, generation)).await;
+        for (load, mut client) in all(&belay, &loads, generation, &mut random).await {
+            load.look(&mut client).await;
         }
         if (round + 1) % GENERATION_ROUNDS == 0 {
-            for (number, load) in loads.iter().enumerate() {
+            for (load, mut client) in all(&belay, &loads, generation, &mut random).await {
+                load.settle(&mut client).await;
                 let answered = load.check();
                 let answered = answered.unwrap_or_else(|fault| panic!("round {round}, seed {seed}: {fault}"));
-                let name = name(number, generation);
+                let name = client.name;
                 assert!(answered > GENERATION_ROUNDS, "{name}: only {answered} answers");
             }
         }
     }
 }
 
-fn name(load: usize, generation: usize) -> String {
-    format!("crash-{load}-{generation}")
-}
-
-async fn start(belay: &Belay, loads: &[Arc<dyn Load>], generation: usize, random: &mut Rng) -> JoinSet<()> {
-    let mut clients = JoinSet::new();
+/// A new client of each.
+async fn all(
+    belay: &Belay,
+    loads: &[Arc<dyn Load>],
+    generation: usize,
+    random: &mut Rng,
+) -> Vec<(Arc<dyn Load>, Client)> {
+    let mut all = vec![];
     for (number, load) in loads.iter().enumerate() {
-        for _ in 0..CLIENTS {
-            let (load, name) = (load.clone(), name(number, generation));
-            let (channel, mut random) = (connect(belay).await, random.fork());
-            clients.spawn(async move { while load.act(&channel, &name, &mut random).await {} });
-        }
+        let name = format!("crash-{number}-{generation}");
+        let client = Client::new(belay, name, random.fork()).await;
+        all.push((load.clone(), client));
     }
-    clients
+    all
 }
 
 async fn finish(mut clients: JoinSet<()>) {
@@ -100,13 +156,11 @@ async fn finish(mut clients: JoinSet<()>) {
     }
 }
 
-async fn connect(belay: &Belay) -> Channel {
-    Endpoint::from_shared(format!("http://{}", belay.primitives))
-        .expect("an address")
+async fn connect(address: &str) -> Result<Channel, Error> {
+    Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(PATIENCE)
         .connect()
         .await
-        .expect("it listens")
 }
 
 fn id(name: &str) -> Option<PrimitiveId> {

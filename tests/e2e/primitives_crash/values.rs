@@ -1,8 +1,8 @@
 //! Values: no write is lost, no version goes back, and of those who expect the same version one wins.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use fastrand::Rng;
 use testkit::linear::Recorder;
 use testkit::linear::models::Register;
 use testkit::linear::models::register::{Before, Operation, Outcome};
@@ -12,7 +12,7 @@ use wire::atomix::value as pb;
 use wire::atomix::value::value_client::ValueClient;
 use wire::atomix::value::values_client::ValuesClient;
 
-use super::{Load, ended, id};
+use super::{Client, Load, ended, id};
 
 #[derive(Default)]
 pub(super) struct Values {
@@ -30,7 +30,8 @@ impl Load for Values {
         created.expect("a new value");
     }
 
-    async fn act(&self, channel: &Channel, name: &str, random: &mut Rng) -> bool {
+    async fn act(&self, client: &mut Client) -> bool {
+        let random = &mut client.random;
         let value = random.u64(..).to_string();
         let expect = self.seen.load(Ordering::SeqCst);
         let operation = match random.u32(..8) {
@@ -40,11 +41,15 @@ impl Load for Values {
             5 => Operation::Delete { expect },
             _ => Operation::Get,
         };
-        self.run(channel, name, operation).await
+        self.run(client, operation).await
     }
 
-    async fn look(&self, channel: &Channel, name: &str) {
-        assert!(self.run(channel, name, Operation::Get).await, "it is up");
+    fn restarts(&self, _: Instant) {
+        self.recorder.lapse(|_| false);
+    }
+
+    async fn look(&self, client: &mut Client) {
+        assert!(self.run(client, Operation::Get).await, "it is up");
     }
 
     fn check(&self) -> Result<usize, String> {
@@ -54,22 +59,23 @@ impl Load for Values {
 }
 
 impl Values {
-    async fn run(&self, channel: &Channel, name: &str, operation: Operation) -> bool {
-        let mut client = ValueClient::new(channel.clone());
+    async fn run(&self, client: &Client, operation: Operation) -> bool {
+        let Client { channel, name, .. } = client;
+        let mut single = ValueClient::new(channel.clone());
         let (id, asked) = (id(name), operation.clone());
         let ttl = None;
         let call = async {
             match asked {
                 Operation::Put(value) => {
                     let value = value.into();
-                    let answer = client.set(pb::SetRequest { id, value, ttl }).await;
+                    let answer = single.set(pb::SetRequest { id, value, ttl }).await;
                     let told =
                         |answer: pb::SetResponse| self.written(answer.version, before(answer.prev_value));
                     ended(answer, |answer| outcome(answer, told))
                 }
                 Operation::Insert(value) => {
                     let value = value.into();
-                    let answer = client.insert(pb::InsertRequest { id, value, ttl }).await;
+                    let answer = single.insert(pb::InsertRequest { id, value, ttl }).await;
                     let told = |answer: pb::InsertResponse| self.written(answer.version, Before::Nothing);
                     ended(answer, |answer| outcome(answer, told))
                 }
@@ -80,20 +86,20 @@ impl Values {
                         prev_version: expect,
                         ttl,
                     };
-                    let answer = client.update(update).await;
+                    let answer = single.update(update).await;
                     let told =
                         |answer: pb::UpdateResponse| self.written(answer.version, before(answer.prev_value));
                     ended(answer, |answer| outcome(answer, told))
                 }
                 Operation::Delete { expect } => {
                     let prev_version = expect;
-                    let answer = client.delete(pb::DeleteRequest { id, prev_version }).await;
+                    let answer = single.delete(pb::DeleteRequest { id, prev_version }).await;
                     ended(answer, |answer| {
                         outcome(answer, |answer| self.found(answer.value))
                     })
                 }
                 Operation::Get => {
-                    let answer = client.get(pb::GetRequest { id }).await;
+                    let answer = single.get(pb::GetRequest { id }).await;
                     ended(answer, |answer| {
                         outcome(answer, |answer| self.found(answer.value))
                     })

@@ -20,6 +20,7 @@ use crate::{Options, Service};
 mod control;
 mod names;
 mod streams;
+mod unknown;
 
 /// Longest that a stream may take to bring what must come. Nothing waits that long.
 const ENOUGH: Duration = Duration::from_secs(20);

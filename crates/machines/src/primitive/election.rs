@@ -229,7 +229,7 @@ impl Election {
         if let Some(leader) = self.leader.replace(next) {
             self.queue.insert(0, leader);
         }
-        self.term += 1;
+        self.term = self.term.saturating_add(1);
     }
 
     fn place(&self, name: &str) -> Option<usize> {

@@ -63,6 +63,7 @@ impl<M: Model> Recorder<M> {
             began,
             operation,
             ended: None,
+            lapsed: None,
         };
         recorded.calls.entry(key.to_owned()).or_default().push(call);
         began
@@ -85,6 +86,19 @@ impl<M: Model> Recorder<M> {
             Ended::Unknown => {}
         }
         false
+    }
+
+    /// Whoever was to carry them out is gone: calls without an answer so far are done by now or never, but for those that
+    /// outlive it. None of these calls may end later.
+    pub fn lapse(&self, outlives: impl Fn(&M::Operation) -> bool) {
+        let mut recorded = self.0.lock();
+        recorded.clock += 1;
+        let now = recorded.clock;
+        let calls = recorded.calls.values_mut().flatten();
+        let open = calls.filter(|call| call.ended.is_none() && !outlives(&call.operation));
+        for call in open {
+            call.lapsed.get_or_insert(now);
+        }
     }
 
     /// How many calls were answered.

@@ -2,7 +2,8 @@
 //!
 //! A history is linearizable when its calls can be put into one order in which each follows those that had ended before it
 //! began, and in which a plain sequential [`Model`] gives every answer that was given. Calls without an answer (a crash, an
-//! error that leaves it open) may be put in anywhere after their beginning, or left out.
+//! error that leaves it open) may be put in anywhere after their beginning, or left out; those that have lapsed not behind what
+//! began after that.
 //!
 //! | verdict | means |
 //! |---|---|
@@ -56,6 +57,8 @@ pub struct Call<M: Model> {
     pub operation: M::Operation,
     /// When it ended, and how. `None`: it may have happened at any time since it began, or never.
     pub ended: Option<(u64, M::Outcome)>,
+    /// Without an answer: since when it cannot happen any more, if it has not. Whoever was to do it is gone then.
+    pub lapsed: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

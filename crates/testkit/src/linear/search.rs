@@ -75,7 +75,7 @@ impl<S> Eq for Queued<S> {}
 struct Search<'a, M: Model> {
     answered: &'a [Call<M>],
     open: &'a [Call<M>],
-    /// For each unanswered call the one before it that is equal.
+    /// For each unanswered call the one before it that is equal, and does not lapse later.
     twins: Vec<Option<u32>>,
     /// What was used in configurations that were tried.
     known: HashMap<(Done, M::State), Vec<Vec<u32>>>,
@@ -112,8 +112,8 @@ impl Done {
 impl<'a, M: Model> Search<'a, M> {
     fn new(answered: &'a [Call<M>], open: &'a [Call<M>]) -> Search<'a, M> {
         let twin = |index: usize| {
-            let mut earlier = open[..index].iter();
-            earlier.rposition(|call| call.operation == open[index].operation)
+            let (mut earlier, own) = (open[..index].iter(), &open[index]);
+            earlier.rposition(|call| call.operation == own.operation && lapse(call) <= lapse(own))
         };
         let twins = (0..open.len()).map(|index| twin(index).map(|twin| twin as u32));
         Search {
@@ -184,13 +184,17 @@ impl<'a, M: Model> Search<'a, M> {
     fn after(&self, from: &Configuration<M::State>) -> Vec<Configuration<M::State>> {
         let (candidates, until) = self.candidates(&from.done);
         let mut next = vec![];
+        let newest = self.newest(from);
+        let may_be = |index: u32| {
+            let is_used = from.used.binary_search(&index).is_ok();
+            !is_used && lapse(&self.open[index as usize]) > newest
+        };
         for (index, call) in (0..).zip(self.open) {
             if call.began > until {
                 break;
             }
-            let is_used = |index: u32| from.used.binary_search(&index).is_ok();
-            let twin_waits = self.twins[index as usize].is_some_and(|twin| !is_used(twin));
-            if is_used(index) || twin_waits {
+            let twin_waits = self.twins[index as usize].is_some_and(may_be);
+            if !may_be(index) || twin_waits {
                 continue;
             }
             let state = M::apply(&from.state, &call.operation, None);
@@ -214,6 +218,14 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         next
+    }
+
+    /// When the last of those began that are done or used.
+    fn newest(&self, of: &Configuration<M::State>) -> u64 {
+        let done = of.done.beyond.last().copied().or(of.done.first.checked_sub(1));
+        let done = done.map(|index| self.answered[index as usize].began);
+        let used = of.used.last().map(|index| self.open[*index as usize].began);
+        done.max(used).unwrap_or(0)
     }
 
     /// Answered calls that may be next, by their ends, and the first of these ends.
@@ -265,11 +277,19 @@ impl<'a, M: Model> Search<'a, M> {
     }
 }
 
+/// When it cannot happen any more.
+fn lapse<M: Model>(call: &Call<M>) -> u64 {
+    call.lapsed.unwrap_or(u64::MAX)
+}
+
 fn line<M: Model>(text: &mut String, call: &Call<M>) {
     let (began, operation) = (call.began, &call.operation);
     let written = match &call.ended {
         Some((end, outcome)) => write!(text, "\n  {began}..{end} {operation:?} -> {outcome:?}"),
-        None => write!(text, "\n  {began}.. {operation:?}"),
+        None => match call.lapsed {
+            Some(lapsed) => write!(text, "\n  {began}..({lapsed}) {operation:?}"),
+            None => write!(text, "\n  {began}.. {operation:?}"),
+        },
     };
     written.expect("a string takes all");
 }

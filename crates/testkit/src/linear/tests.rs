@@ -17,6 +17,7 @@ fn history<M: Model>(lines: Vec<Line<M>>) -> Vec<Call<M>> {
         began,
         operation,
         ended: (end > 0).then_some((end, outcome)),
+        lapsed: None,
     };
     lines.into_iter().map(call).collect()
 }
@@ -317,6 +318,25 @@ fn what_takes_too_long_is_called_undecided() {
     assert_eq!(verdict, Verdict::Undecided { configurations: 0 });
 }
 
+#[test]
+fn what_has_lapsed_was_done_before_or_never() {
+    for (seen, expected) in [
+        ([0, 0, 0], true),
+        ([0, 1, 1], true),
+        ([1, 1, 1], true),
+        ([0, 0, 1], false),
+    ] {
+        let mut calls = history::<Counter>(vec![
+            (1, 0, Count::Add(1), is(0)),
+            (2, 3, Count::Get, is(seen[0])),
+            (5, 6, Count::Get, is(seen[1])),
+            (7, 8, Count::Get, is(seen[2])),
+        ]);
+        calls[0].lapsed = Some(4);
+        assert_eq!(check(calls) == Verdict::Linearizable, expected, "{seen:?}");
+    }
+}
+
 /// Every order, tried without any cleverness.
 fn naive(calls: &[Call<Counter>], done: u32, state: &<Counter as Model>::State) -> bool {
     let is_done = |index: usize| done & (1 << index) != 0;
@@ -328,7 +348,9 @@ fn naive(calls: &[Call<Counter>], done: u32, state: &<Counter as Model>::State) 
     let end = |call: &Call<Counter>| call.ended.map_or(u64::MAX, |(end, _)| end);
     left.clone().any(|index| {
         let call = &calls[index];
-        let may_be_next = left.clone().all(|other| end(&calls[other]) >= call.began);
+        let lapsed = |other: &Call<Counter>| call.lapsed.is_some_and(|lapsed| other.began > lapsed);
+        let has_lapsed = (0..calls.len()).any(|other| is_done(other) && lapsed(&calls[other]));
+        let may_be_next = !has_lapsed && left.clone().all(|other| end(&calls[other]) >= call.began);
         let outcome = call.ended.as_ref().map(|(_, outcome)| outcome);
         let next = Counter::apply(state, &call.operation, outcome).filter(|_| may_be_next);
         next.is_some_and(|next| naive(calls, done | 1 << index, &next))
@@ -351,10 +373,12 @@ fn random_histories_are_judged_as_by_trying_everything() {
             };
             value += random.i64(0..2);
             let end = times[0].max(times[1]);
+            let is_answered = random.u32(..4) > 0;
             Call::<Counter> {
                 began: times[0].min(times[1]),
                 operation,
-                ended: (random.u32(..4) > 0).then_some((end, is(value))),
+                ended: is_answered.then_some((end, is(value))),
+                lapsed: (!is_answered && random.bool()).then_some(end),
             }
         };
         let calls: Vec<_> = times.chunks(2).map(call).collect();
@@ -371,6 +395,20 @@ fn random_histories_are_judged_as_by_trying_everything() {
         verdicts.iter().all(|count| *count > 50),
         "both kinds: {verdicts:?}"
     );
+}
+
+#[test]
+fn what_a_recorder_lets_lapse_is_not_done_later() {
+    for (outlives, expected) in [(true, true), (false, false)] {
+        let recorder = Recorder::<Counter>::default();
+        recorder.begin("a", Count::Add(1));
+        recorder.lapse(|_| outlives);
+        for value in [0, 1] {
+            let began = recorder.begin("a", Count::Get);
+            recorder.end("a", began, Ended::With(is(value)));
+        }
+        assert_eq!(recorder.check().is_ok(), expected);
+    }
 }
 
 #[tokio::test]

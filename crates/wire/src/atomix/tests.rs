@@ -160,3 +160,24 @@ fn settings_of_both_forms_arrive_as_bytes() {
     let request = runtime::ConnectRequest::decode(wrapped).expect("a released client sends this");
     assert_eq!(settings(&request.config), "{}");
 }
+
+/// Trap 20: the SDK reads a list's positions with 32 bits, an indexed map's indexes with 64.
+#[test]
+fn indexes_are_as_wide_as_clients_read_them() {
+    use prost_types::field_descriptor_proto::Type;
+
+    for (package, expected, count) in [
+        ("atomix.runtime.list.v1", Type::Uint32, 6),
+        ("atomix.runtime.indexedmap.v1", Type::Uint64, 7),
+    ] {
+        let files = descriptors();
+        let files = files.iter().filter(|file| file.package() == package);
+        let messages = files.flat_map(|file| &file.message_type);
+        let fields = messages.flat_map(|message| &message.field);
+        let widths: Vec<Type> = fields
+            .filter(|field| field.name() == "index")
+            .map(|field| field.r#type())
+            .collect();
+        assert_eq!(widths, vec![expected; count], "{package}");
+    }
+}

@@ -169,7 +169,7 @@ impl<'e, 'v> Entries<'e, 'v> {
         life.change(self.view, before.and_then(Row::end), ends, self.at.index);
         self.view.store(Key::part(self.address, ENTRIES, &suffix), &row);
         if before.is_none() {
-            self.resize(self.head.size + 1);
+            self.resize(self.head.size.saturating_add(1));
         }
         row
     }
@@ -187,7 +187,7 @@ impl<'e, 'v> Entries<'e, 'v> {
             return;
         }
         let generation = self.head.generation;
-        self.head.generation += 1;
+        self.head.generation = generation.saturating_add(1);
         self.resize(0);
         self.view.emit((self.kind.cleared)(generation));
         let sweep = Sweep {
@@ -268,7 +268,7 @@ pub(super) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Swee
         descending: false,
     })?;
     if head.swept <= sweep.generation {
-        head.swept = sweep.generation + 1;
+        head.swept = sweep.generation.saturating_add(1);
         view.store(key, &head);
     }
     let mut last = None;

@@ -73,7 +73,11 @@ impl<'a> Chunks<'a> {
     pub(super) fn load(view: &View<'_>, address: &'a Address) -> Result<Chunks<'a>, Stop> {
         let head: Head = view.load(&Key::head(address))?.unwrap_or_default();
         let columns = (head.numbers.len(), head.counts.len());
-        if columns != (head.weights.len(), head.weights.len()) {
+        let count: u64 = head.counts.iter().map(|count| u64::from(*count)).sum();
+        let is_sound = columns == (head.weights.len(), head.weights.len())
+            && u32::try_from(count).is_ok()
+            && head.weights.iter().all(|weight| u32::try_from(*weight).is_ok());
+        if !is_sound {
             return Err(damaged().into());
         }
         let rest = head.counts.into_iter().zip(head.weights);
@@ -267,7 +271,7 @@ impl<'a> Chunks<'a> {
     /// Writes a chunk's row, under the number it has or a new one.
     fn write(&mut self, view: &mut View<'_>, number: Option<u64>, values: Vec<Bytes>) -> Chunk {
         let number = number.unwrap_or_else(|| {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
             self.next
         });
         let chunk = Chunk {
