@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub mod app;
 pub mod belay;
+pub mod deployment;
 pub mod echo;
 pub mod proc;
 pub mod sdk;

@@ -162,10 +162,6 @@ mod tests {
 
     #[test]
     fn vectors() {
-        let raw = hex("82a4cddf2f56bb74141b5ddbc30184563e2c1eb9afc740ff");
-        let id = Id::of(&raw).expect("24 bytes");
-        assert_eq!(encode(&id), "inv_1a1mlWikgvPI7LEEaFcs4aAPyC2W2xTxna");
-        assert_eq!(decode("inv_1a1mlWikgvPI7LEEaFcs4aAPyC2W2xTxna"), Ok(id));
         assert_eq!(of_key("s1").to_be_bytes(), hex("82a4cddf2f56bb74")[..]);
         let workflow = of_workflow("Wf", "w1");
         assert_eq!(encode(&workflow), "inv_12kpUQONmeFb2WqsVOkAjH4phS34cOyIC8");

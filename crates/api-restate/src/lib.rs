@@ -36,7 +36,7 @@ mod version;
 
 pub use admin::Admin;
 pub use ingress::Ingress;
-pub use registry::Defaults;
+pub use registry::{Defaults, Retry};
 pub use talk::Talker;
 pub use version::Version;
 

@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 use crate::endpoint::{Answer, Ask};
 use crate::id;
-use crate::manifest::{Handler, Manifest, Service, ServiceKind, Settings};
+use crate::manifest::{Handler, Manifest, Output, Service, ServiceKind, Settings};
 use crate::talk::Failure;
 use crate::version::Version;
 
@@ -122,11 +122,22 @@ struct Shared {
 pub(crate) struct Found {
     pub(crate) kind: TargetKind,
     pub(crate) public: bool,
-    handler: Handler,
+    handler: Place,
     rules: Rules,
     workflow_ms: u64,
     idempotency_ms: u64,
     journal_ms: u64,
+}
+
+/// A handler of a deployment, or none that is known.
+#[derive(Clone, Debug, Default)]
+struct Place(Option<(Arc<Deployment>, usize, usize)>);
+
+impl Place {
+    fn handler(&self) -> Option<&Handler> {
+        let (deployment, service, handler) = self.0.as_ref()?;
+        deployment.manifest.services.get(*service)?.handlers.get(*handler)
+    }
 }
 
 /// Where an attempt goes, and how.
@@ -194,20 +205,25 @@ impl Registry {
     /// The error is what clients are told.
     pub(crate) fn find(&self, service: &str, handler: &str) -> Result<Found, String> {
         let book = self.0.book.load();
-        let Some((deployment, of)) = book.newest(service) else {
+        let Some((deployment, number)) = book.place(service) else {
             return Err(format!(
                 "service '{service}' not found, make sure to register the service before calling it."
             ));
         };
-        let Some(handler) = of.handlers.iter().find(|other| other.name == handler) else {
+        let of = &deployment.manifest.services[number];
+        let Some(place) = of.handlers.iter().position(|other| other.name == handler) else {
             return Err(format!(
                 "the service '{service}' exists, but the handler '{handler}' was not found, check that the handler exists \
                  in the latest registered service version."
             ));
         };
-        let _ = deployment;
-        let changed = book.changed.get(service).cloned().unwrap_or_default();
-        Ok(self.found(of, handler, &changed))
+        let unchanged = Changed::default();
+        let changed = book.changed.get(service).unwrap_or(&unchanged);
+        let found = self.found(of, &of.handlers[place], changed);
+        Ok(Found {
+            handler: Place(Some((deployment.clone(), number, place))),
+            ..found
+        })
     }
 
     fn found(&self, service: &Service, handler: &Handler, changed: &Changed) -> Found {
@@ -233,7 +249,7 @@ impl Registry {
         Found {
             kind: handler.target_kind(service.kind),
             public,
-            handler: handler.clone(),
+            handler: Place::default(),
             rules,
             journal_ms: settings.journal_ms.unwrap_or(millis(defaults.journal_retention)),
             idempotency_ms: settings
@@ -358,13 +374,19 @@ impl Book {
     }
 
     pub(crate) fn newest(&self, service: &str) -> Option<(&Arc<Deployment>, &Service)> {
+        let (deployment, number) = self.place(service)?;
+        Some((deployment, &deployment.manifest.services[number]))
+    }
+
+    /// The newest deployment of a service, and its place there.
+    fn place(&self, service: &str) -> Option<(&Arc<Deployment>, usize)> {
         let deployment = self.deployments.get(self.newest.get(service)?)?;
-        let of = deployment
+        let place = deployment
             .manifest
             .services
             .iter()
-            .find(|other| other.name == service)?;
-        Some((deployment, of))
+            .position(|other| other.name == service)?;
+        Some((deployment, place))
     }
 
     pub(crate) fn next_revision(&self, service: &str) -> u32 {
@@ -429,11 +451,17 @@ impl Found {
 
     /// The error is what clients are told.
     pub(crate) fn check_input(&self, content_type: Option<&str>, body: &Bytes) -> Result<(), String> {
-        self.handler.input.check(content_type, body.is_empty())
+        let Some(handler) = self.handler.handler() else {
+            return Ok(());
+        };
+        handler.input.check(content_type, body.is_empty())
     }
 
     pub(crate) fn output_type(&self, empty: bool) -> Option<String> {
-        self.handler.output.content_type(empty)
+        match self.handler.handler() {
+            Some(handler) => handler.output.content_type(empty),
+            None => Output::default().content_type(empty),
+        }
     }
 }
 

@@ -41,7 +41,13 @@ struct Shared {
     connections: Connections,
     /// Attempts that go on at once.
     places: Semaphore,
-    open: Mutex<HashMap<Address, CancellationToken>>,
+    open: Mutex<HashMap<Address, Open>>,
+}
+
+/// An attempt that goes on.
+struct Open {
+    attempt: u64,
+    hung_up: CancellationToken,
 }
 
 impl Talker {
@@ -69,6 +75,30 @@ impl Talker {
 }
 
 impl Shared {
+    /// `None`: that attempt goes on already. An earlier one is let go of.
+    fn enter(&self, address: &Address, attempt: u64) -> Option<CancellationToken> {
+        let mut open = self.open.lock();
+        if open.get(address).is_some_and(|open| open.attempt == attempt) {
+            return None;
+        }
+        let hung_up = CancellationToken::new();
+        let entered = Open {
+            attempt,
+            hung_up: hung_up.clone(),
+        };
+        if let Some(before) = open.insert(address.clone(), entered) {
+            before.hung_up.cancel();
+        }
+        Some(hung_up)
+    }
+
+    fn leave(&self, address: &Address, attempt: u64) {
+        let mut open = self.open.lock();
+        if open.get(address).is_some_and(|open| open.attempt == attempt) {
+            open.remove(address);
+        }
+    }
+
     async fn registry(&self) -> Option<Registry> {
         let mut registry = self.registry.subscribe();
         let begun = registry.wait_for(Option::is_some).await.ok()?;
@@ -81,10 +111,9 @@ impl Callee for Talker {
         let (Some(id), Ok(about)) = (address.invocation_id(), About::from_row(&about)) else {
             return;
         };
-        let hung_up = CancellationToken::new();
-        if let Some(before) = self.0.open.lock().insert(address.clone(), hung_up.clone()) {
-            before.cancel();
-        }
+        let Some(hung_up) = self.0.enter(address, about.attempt) else {
+            return;
+        };
         let attempt = Attempt {
             shared: self.0.clone(),
             engine,
@@ -92,18 +121,19 @@ impl Callee for Talker {
             id,
             attempt: about.attempt,
         };
+        let (shared, address) = (self.0.clone(), address.clone());
         drop(task::spawn("attempt", async move {
             tokio::select! {
                 biased;
                 () = hung_up.cancelled() => {}
-                () = attempt.run() => {}
+                () = attempt.run() => shared.leave(&address, about.attempt),
             }
         }));
     }
 
     fn hang_up(&self, address: &Address) {
         if let Some(open) = self.0.open.lock().remove(address) {
-            open.cancel();
+            open.hung_up.cancel();
         }
     }
 }
@@ -194,9 +224,10 @@ impl Attempt {
         });
         let mut pause = limits::SESSION_END_PAUSE_MIN;
         loop {
-            match self.say(pin.clone(), vec![word.clone()]).await {
+            match self.say(None, pin.clone(), vec![word.clone()]).await {
                 Ok(_) => return,
-                Err(error) if error.kind() == base::Kind::Unavailable => return,
+                // The partition has stopped: whoever owns it next begins anew.
+                Err(error) if error.kind() != base::Kind::ResourceExhausted => return,
                 Err(error) => {
                     tracing::warn!(code = error.code().id, %error, "a failed attempt could not be noted")
                 }
@@ -206,9 +237,15 @@ impl Attempt {
         }
     }
 
-    fn say(&self, pin: invocation::rows::Pin, words: Vec<Word>) -> BoxFuture<'static, Result<Reply>> {
+    fn say(
+        &self,
+        number: Option<u64>,
+        pin: invocation::rows::Pin,
+        words: Vec<Word>,
+    ) -> BoxFuture<'static, Result<Reply>> {
         let words = Words {
             attempt: self.attempt,
+            number,
             pin,
             words,
         };
@@ -242,6 +279,7 @@ impl Attempt {
             events,
             out,
             said: VecDeque::new(),
+            spoken: head.heard,
             open: chosen.bidirectional && !chosen.inactivity.is_zero(),
             quiet_since: Instant::now(),
         };
@@ -281,6 +319,8 @@ struct Live<'a> {
     out: Out,
     /// What was said, and is not stored yet.
     said: VecDeque<BoxFuture<'static, Result<Reply>>>,
+    /// How many times something was said in this attempt; by another process before, if that was killed.
+    spoken: u64,
     /// Whether more can be said to user code.
     open: bool,
     quiet_since: Instant,
@@ -373,8 +413,7 @@ impl Live<'_> {
             let heard = self.conversation.hear()?;
             let (over, nothing) = (heard.over, heard.words.is_empty());
             if !nothing {
-                let said = self.attempt.say(self.chosen.pin.clone(), heard.words);
-                self.said.push_back(said);
+                self.say(heard.words);
             }
             if let Some(id) = heard.keys {
                 // What it says later may change them.
@@ -382,8 +421,7 @@ impl Live<'_> {
                     return Ok(Some(Spoken::Stale));
                 }
                 let keys = self.conversation.keys(id).await?;
-                self.said
-                    .push_back(self.attempt.say(self.chosen.pin.clone(), vec![keys]));
+                self.say(vec![keys]);
             }
             if over {
                 return Ok(Some(Spoken::Last));
@@ -392,6 +430,14 @@ impl Live<'_> {
                 return Ok(None);
             }
         }
+    }
+
+    fn say(&mut self, words: Vec<Word>) {
+        let said = self
+            .attempt
+            .say(Some(self.spoken), self.chosen.pin.clone(), words);
+        self.spoken += 1;
+        self.said.push_back(said);
     }
 
     /// Waits until everything that was said is stored; `false`: it was not heard any more.

@@ -29,6 +29,14 @@ impl Version {
             .find(|version| version.number() == number)
     }
 
+    /// The largest one that is not above that number.
+    pub fn at_most(number: u32) -> Version {
+        let all = Version::ALL.into_iter().rev();
+        all.into_iter()
+            .find(|version| version.number() <= number)
+            .unwrap_or(Version::V1)
+    }
+
     pub(crate) fn is_in(self, (min, max): (u32, u32)) -> bool {
         (min..=max).contains(&self.number())
     }

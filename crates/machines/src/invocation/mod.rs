@@ -256,6 +256,7 @@ impl<'w, 'v> Work<'w, 'v> {
     /// A further attempt, from now on.
     fn run(&mut self) {
         self.head.attempt += 1;
+        self.head.heard = 0;
         self.head.set_status(Status::Running);
         self.head.awaited = None;
         if let Some(retry) = &mut self.head.retry {

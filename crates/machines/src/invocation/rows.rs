@@ -83,6 +83,9 @@ pub struct Head {
     pub pending: u32,
     #[prost(uint32, tag = "14")]
     pub pending_max: u32,
+    /// How many times user code was heard in this attempt.
+    #[prost(uint64, tag = "16")]
+    pub heard: u64,
     /// Whether the journal was removed already.
     #[prost(bool, tag = "15")]
     pub journal_gone: bool,

@@ -1,6 +1,6 @@
 //! What user code says in an attempt, and what comes of it.
 //!
-//! Words of an attempt that is over are not heard: the answer is `Stale`. Of one that is not over, all words of a command are
+//! Words of an attempt that is over, and words behind others that were not stored, are not heard: the answer is `Stale`. Of one that is not over, all words of a command are
 //! one step, in order.
 //!
 //! | word | journal | what else |
@@ -32,6 +32,9 @@ use crate::view::{Stop, View};
 #[derive(Clone, Debug)]
 pub struct Words {
     pub attempt: u64,
+    /// Its place among all that is said in this attempt, from 0. What follows something that was not stored is not heard. `None`:
+    /// by who talks for it, whatever was heard before.
+    pub number: Option<u64>,
     /// Whom it was said by.
     pub pin: Pin,
     pub words: Vec<Word>,
@@ -140,6 +143,10 @@ pub(super) fn said(view: &mut View<'_>, at: At, address: &Address, words: &Words
     if work.head.attempt != words.attempt || work.head.status() != Status::Running {
         return Ok(Reply::Stale);
     }
+    if words.number.is_some_and(|number| number != work.head.heard) {
+        return Ok(Reply::Stale);
+    }
+    work.head.heard += 1;
     for word in &words.words {
         match word {
             Word::Command { kind, body, op } => {

@@ -112,7 +112,12 @@ impl World {
             deployment: "dp".into(),
             protocol: 6,
         };
-        let words = Words { attempt, pin, words };
+        let words = Words {
+            attempt,
+            number: None,
+            pin,
+            words,
+        };
         self.take(number, Command::Said(words)).expect("an answer now")
     }
 
@@ -291,6 +296,28 @@ fn words_of_an_earlier_attempt_are_not_heard() {
     );
     assert_eq!(world.journal(1), ["i"]);
     assert_eq!(world.say_in(2, 1, vec![Word::Ended]), Reply::Stale);
+}
+
+#[test]
+fn words_behind_others_that_were_not_stored_are_not_heard() {
+    let mut world = World::new();
+    drop(world.take(1, start(origin(TargetKind::Service), false)));
+    let say = |world: &mut World, number| {
+        let words = Words {
+            attempt: 1,
+            number: Some(number),
+            pin: rows::Pin::default(),
+            words: vec![command(Op::None)],
+        };
+        world.take(1, Command::Said(words))
+    };
+    assert_eq!(say(&mut world, 0), Ok(Reply::Taken));
+    assert_eq!(say(&mut world, 2), Ok(Reply::Stale));
+    assert_eq!(say(&mut world, 1), Ok(Reply::Taken));
+    assert_eq!(world.journal(1), ["i", "c", "c"]);
+    world.say(1, vec![failed(Some(0), Behavior::Retry)]);
+    world.bench.advance(10);
+    assert_eq!(world.head(1).heard, 0);
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub fn run(
     let runtimes = bound.runtimes().io().cloned().collect();
     let hosts = Hosts::new(opener.clone(), runtimes, &config, Arc::new(talker.clone()));
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
-    let restate = on(&io, restate::start(hosts.clone(), talker))??;
+    let restate = on(&io, restate::start(config.restate.clone(), hosts.clone(), talker))??;
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     topics::measure(&upkeep, &metrics);

@@ -6,6 +6,7 @@
 //! | commits take their time, are refused, or are done and answered with an error | [`storm`] |
 //! | a host crashes, is closed, or loses its partitions to another one while it runs | [`world`] |
 //! | letters between partitions, and answers of user code, are lost, come twice and come late | [`subjects::relays`] |
+//! | user code of invocations fails, suspends, and is called again | [`subjects::invocations`] |
 //! | clients change and read primitives, and write down what they saw | a file per type, see [`subjects`] |
 //!
 //! One thread, tokio's paused clock and one seeded source: the same seed gives the same run.

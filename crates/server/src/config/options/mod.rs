@@ -13,6 +13,7 @@ mod component;
 mod limits;
 mod listen;
 mod primitives;
+mod restate;
 mod telemetry;
 
 pub(super) mod format;
@@ -25,6 +26,7 @@ pub use drivers::embedded::Options as Engine;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use primitives::{Primitives, Sessions, SetUnchanged};
+pub use restate::{OnMaxAttempts, Restate};
 pub use telemetry::{Log, LogFormat, Metrics, Otlp, Telemetry};
 
 use super::references::SecretReference;
@@ -52,6 +54,8 @@ pub struct Config {
     pub subscriptions: Vec<Subscription>,
     /// Distributed primitives.
     pub primitives: Primitives,
+    /// Durable execution.
+    pub restate: Restate,
     /// What is let through from outside of this machine.
     pub security: Security,
     /// Log, metrics and traces.
@@ -74,6 +78,7 @@ impl Default for Config {
             apps: vec![],
             subscriptions: vec![],
             primitives: Primitives::default(),
+            restate: Restate::default(),
             security: Security::default(),
             telemetry: Telemetry::default(),
             limits: Limits::default(),

@@ -14,6 +14,7 @@ use crate::world::{Process, World};
 
 mod counters;
 mod elections;
+mod invocations;
 mod leases;
 mod locks;
 mod maps;
@@ -51,6 +52,7 @@ impl Subjects {
             Box::new(locks::Locks::new(world.clone())),
             Box::new(elections::Elections::new(world.clone())),
             Box::new(relays::Relays::new(world.clone())),
+            Box::new(invocations::Invocations::new(world.clone())),
             Box::new(watches::Watches::new(world.clone(), random.fork())),
         ];
         subjects.retain(|_| random.bool());

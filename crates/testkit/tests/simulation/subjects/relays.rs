@@ -13,6 +13,7 @@ use machines::{Address, Call, Callee, Engine, Stored};
 use parking_lot::Mutex;
 use tokio::time::{Duration, sleep};
 
+use super::invocations::UserCode;
 use super::{Client, Subject};
 use crate::storm::Weather;
 use crate::world::World;
@@ -137,6 +138,18 @@ impl Rough {
     }
 }
 
+impl Rough {
+    fn user_code(&self, engine: Arc<dyn Engine>, address: &Address, about: &Bytes) {
+        let code = UserCode {
+            engine,
+            address: address.clone(),
+            about: Stored::from_row(about).expect("what the machine gave"),
+            random: self.random.lock().fork(),
+        };
+        code.begin();
+    }
+}
+
 impl Carrier for Rough {
     fn carry(&self, host: &Host, parcel: Parcel) {
         for late in self.times() {
@@ -155,6 +168,9 @@ impl Carrier for Rough {
 
 impl Callee for Rough {
     fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes) {
+        if address.invocation_id().is_some() {
+            return self.user_code(engine, address, &about);
+        }
         let about = About::from_row(&about).expect("what the machine gave");
         for late in self.times() {
             let (engine, address) = (engine.clone(), address.clone());
