@@ -305,7 +305,7 @@ async fn status_says_what_it_waits_for_and_when_all_is_ready() {
     .await;
     let endpoints = json!({
         "admin": server.admin, "layotto": server.layotto,
-        "primitives": found["endpoints"]["primitives"], "control": found["endpoints"]["control"],
+        "primitives": server.primitives, "control": server.control, "ingress": server.ingress,
     });
     let expected = json!({
         "version": found["version"], "pid": server.pid(), "ready": true, "serving": true, "healthy": true,

@@ -8,6 +8,7 @@ mod disk;
 mod exits;
 mod faces;
 mod go;
+mod invocations;
 mod invocations_crash;
 mod java;
 mod js;

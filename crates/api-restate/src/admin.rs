@@ -21,6 +21,8 @@ use crate::manifest::{self, Manifest, Service as Described};
 use crate::registry::{Book, Deployment, Registry, header_map};
 use crate::talk::Talker;
 
+mod describe;
+
 /// A clone shares everything with its original.
 #[derive(Clone)]
 pub struct Admin {
@@ -95,6 +97,7 @@ impl Admin {
                 .route("/services/{service}", get(service))
                 .route("/services/{service}/handlers", get(handlers))
                 .route("/services/{service}/handlers/{handler}", get(handler))
+                .route("/invocations/{id}", get(describe::describe))
                 .route("/invocations/{id}/{what}", patch(control))
                 .with_state(self.clone())
         };

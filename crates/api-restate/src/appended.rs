@@ -45,6 +45,32 @@ const COMPLETE_AWAKEABLE: u16 = 0x0414;
 /// From here on commands mean something to user code only.
 const CUSTOM: u16 = 0xfc00;
 
+/// For people.
+pub(crate) fn command_name(kind: u32) -> &'static str {
+    match u16::try_from(kind).unwrap_or(u16::MAX) {
+        OUTPUT => "Output",
+        GET_LAZY_STATE => "GetLazyState",
+        SET_STATE => "SetState",
+        CLEAR_STATE => "ClearState",
+        CLEAR_ALL_STATE => "ClearAllState",
+        GET_LAZY_STATE_KEYS => "GetLazyStateKeys",
+        GET_EAGER_STATE => "GetEagerState",
+        GET_EAGER_STATE_KEYS => "GetEagerStateKeys",
+        GET_PROMISE => "GetPromise",
+        PEEK_PROMISE => "PeekPromise",
+        COMPLETE_PROMISE => "CompletePromise",
+        SLEEP => "Sleep",
+        CALL => "Call",
+        ONE_WAY_CALL => "OneWayCall",
+        SEND_SIGNAL => "SendSignal",
+        RUN => "Run",
+        ATTACH => "AttachInvocation",
+        GET_OUTPUT => "GetInvocationOutput",
+        COMPLETE_AWAKEABLE => "CompleteAwakeable",
+        _ => "Custom",
+    }
+}
+
 /// What a message means.
 pub(crate) enum Meant {
     Word(Word),

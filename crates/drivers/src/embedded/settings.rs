@@ -37,7 +37,7 @@ pub struct Options {
     #[schemars(range(min = 64, max = 65_536))]
     pub journals_max_mib: u64,
     /// Free disk space below which only deletes are taken, MiB; 0: never look. What merging tables can take for a while
-    /// is kept free beside it: as much as the tables have, up to 384 MiB. Default: 64.
+    /// is kept free beside it: as much as the tables have, up to 512 MiB. Default: 64.
     pub reserve_mib: u64,
     /// Starts although acknowledged commits are missing (BLY0033). They stay lost. Default: false.
     pub accept_data_loss: bool,

@@ -22,10 +22,12 @@ const EXPIRY: &[u8] = b"\0expiry/";
 
 const MIB: u64 = 1 << 20;
 
-/// Small, so that few bytes are merged at once: a level's first merge takes what waits (4 tables) and the level (4 more).
-const TABLE_BYTES: u64 = 16 * MIB;
-/// New tables are there before the ones they replace go: two merges, of 11 tables at most, are at work at once.
-const MERGE_BYTES_MAX: u64 = 384 * MIB;
+/// Small, so that few bytes of state are merged at once: a level's first merge takes what waits (4 tables) and the level (4 more).
+/// Rows of journals come in order and are hardly merged at all; small tables would only be moved more often.
+const STATE_TABLE_BYTES: u64 = 16 * MIB;
+const JOURNAL_TABLE_BYTES: u64 = 64 * MIB;
+/// New tables are there before the ones they replace go: two merges, of 11 tables of state or 8 of a journal, are at work at once.
+const MERGE_BYTES_MAX: u64 = 512 * MIB;
 
 #[derive(Clone)]
 pub(super) struct Store {
@@ -53,16 +55,16 @@ impl Store {
             .manual_journal_persist(true)
             .open()
             .map_err(failed)?;
-        let keyspace = |name: &str, memory_mib: u64| {
+        let keyspace = |name: &str, memory_mib: u64, table_bytes: u64| {
             database.keyspace(name, || {
                 KeyspaceCreateOptions::default()
                     .max_memtable_size(memory_mib * MIB)
-                    .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
+                    .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(table_bytes)))
                     .manual_journal_persist(true)
             })
         };
-        let state = keyspace("state", options.state_memory_mib).map_err(failed)?;
-        let journal = keyspace("journal", options.journal_memory_mib).map_err(failed)?;
+        let state = keyspace("state", options.state_memory_mib, STATE_TABLE_BYTES).map_err(failed)?;
+        let journal = keyspace("journal", options.journal_memory_mib, JOURNAL_TABLE_BYTES).map_err(failed)?;
         let store = Store {
             database,
             state,

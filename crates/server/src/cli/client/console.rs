@@ -37,6 +37,15 @@ impl<'a> Console<'a> {
         self.write(answer.as_bytes())
     }
 
+    /// The same, of a text that ends its own lines.
+    pub(super) fn say_lines(&mut self, form: Form, text: impl Display, json: &Value) -> Result<(), Failure> {
+        let answer = match form {
+            Form::Text => text.to_string(),
+            Form::Json => format!("{json}\n"),
+        };
+        self.write(answer.as_bytes())
+    }
+
     /// Bytes as they are.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.out.write_all(bytes).and_then(|()| self.out.flush());

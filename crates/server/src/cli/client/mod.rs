@@ -18,7 +18,9 @@ mod failure;
 mod console;
 mod payload;
 
+mod deployments;
 mod id;
+mod invocations;
 mod lock;
 mod publish;
 mod state;
@@ -67,6 +69,12 @@ pub(super) enum Command {
     /// List, connect and disconnect the stores that distributed primitives are kept in.
     #[command(subcommand)]
     Stores(stores::Command),
+    /// Register, list and remove deployments: where the services of durable execution are.
+    #[command(subcommand)]
+    Deployments(deployments::Command),
+    /// Look at invocations, and cancel, kill, pause, resume or purge them.
+    #[command(subcommand)]
+    Invocations(invocations::Command),
     /// Say whether a Belay runs and is ready, and where it listens.
     ///
     /// Exit code: 0 if it is ready, 1 if it runs but is not ready, 5 if none runs there.
@@ -128,6 +136,8 @@ impl Command {
             Command::Unlock(unlock) => &unlock.common,
             Command::Id(id) => &id.common,
             Command::Stores(command) => command.common(),
+            Command::Deployments(command) => command.common(),
+            Command::Invocations(command) => command.common(),
             Command::Status(status) => &status.common,
         }
     }
@@ -141,6 +151,8 @@ impl Command {
             Command::Unlock(unlock) => unlock.run(console).await,
             Command::Id(id) => id.run(console).await,
             Command::Stores(command) => command.run(console).await,
+            Command::Deployments(command) => command.run(console).await,
+            Command::Invocations(command) => command.run(console).await,
             Command::Status(status) => status.run(console).await,
         }
     }

@@ -135,7 +135,7 @@ impl List {
             Ok((value, stores))
         });
         let (value, stores) = found.map_err(|cause| Failure::not_running(&place, cause))?;
-        console.say(self.common.form(), Table(&stores), &value)?;
+        console.say_lines(self.common.form(), Table(&stores), &value)?;
         Ok(Exit::Ok)
     }
 }
@@ -216,7 +216,7 @@ impl Store {
 
     fn say(&self, done: &str, common: &Common, console: &mut Console<'_>) -> Result<Exit, Failure> {
         let json = json!({"store": self.name, "namespace": self.namespace, "done": done});
-        console.say(common.form(), format_args!("{done} {}\n", self.name), &json)?;
+        console.say_lines(common.form(), format_args!("{done} {}\n", self.name), &json)?;
         Ok(Exit::Ok)
     }
 }

@@ -36,7 +36,7 @@ pub struct Retry {
     /// The longest, milliseconds: 1 to 86400000. Default: 60000.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub max_interval_ms: u64,
-    /// What each pause is longer than the one before: 1 to 1000. Default: 2.
+    /// What each pause is longer than the one before: 1 to 1000. Default: 2.0.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub factor: f64,
     /// Attempts, the first included; 0: without end. Default: 70.

@@ -1,0 +1,140 @@
+//! `belay invocations`: what runs, and what people do about it.
+
+use std::fmt::{self, Display};
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::admin::Admin;
+use super::{Common, Console, Exit, Failure};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Show an invocation: how it stands, and its journal with times.
+    Describe(One),
+    /// Ask an invocation to end: its code hears of it at its next step, and may clean up.
+    Cancel(One),
+    /// End an invocation now, and all that it has called. Its code does not hear of it.
+    Kill(One),
+    /// Let an invocation rest until somebody resumes it.
+    Pause(One),
+    /// Let an invocation go on: one that rests, or waits for its next attempt.
+    Resume(One),
+    /// Forget a completed invocation.
+    Purge(One),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct One {
+    /// Its id: inv_1...
+    id: String,
+    #[command(flatten)]
+    admin: Admin,
+}
+
+impl Command {
+    fn parts(&self) -> (&One, &'static str, &'static str) {
+        match self {
+            Command::Describe(one) => (one, "describe", "described"),
+            Command::Cancel(one) => (one, "cancel", "cancelled"),
+            Command::Kill(one) => (one, "kill", "killed"),
+            Command::Pause(one) => (one, "pause", "paused"),
+            Command::Resume(one) => (one, "resume", "resumed"),
+            Command::Purge(one) => (one, "purge", "purged"),
+        }
+    }
+
+    pub(super) fn common(&self) -> &Common {
+        &self.parts().0.admin.common
+    }
+
+    pub(super) async fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
+        let (one, what, done) = self.parts();
+        let path = format!("/invocations/{}", one.id);
+        if matches!(self, Command::Describe(_)) {
+            let value = one.admin.ask(Method::GET, &path, None).await?;
+            console.say_lines(one.admin.common.form(), Described(&value), &value)?;
+            return Ok(Exit::Ok);
+        }
+        one.admin
+            .ask(Method::PATCH, &format!("{path}/{what}"), None)
+            .await?;
+        let json = json!({ "invocation": one.id, "done": done });
+        console.say_lines(
+            one.admin.common.form(),
+            format_args!("{done} {}\n", one.id),
+            &json,
+        )?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// As a tree: what it is, then its journal.
+struct Described<'a>(&'a Value);
+
+impl Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        writeln!(
+            f,
+            "{}  {}  {}",
+            text(&self.0["id"]),
+            text(&self.0["target"]),
+            text(&self.0["status"])
+        )?;
+        let facts = [
+            ("created_at", "created"),
+            ("scheduled_at", "scheduled"),
+            ("completed_at", "completed"),
+            ("deployment_id", "deployment"),
+            ("invoked_by", "called by"),
+            ("idempotency_key", "idempotency key"),
+            ("next_retry_at", "next attempt"),
+            ("last_failure", "last failure"),
+            ("result", "result"),
+        ];
+        for (key, name) in facts {
+            if !self.0[key].is_null() {
+                writeln!(f, "  {name}: {}", text(&self.0[key]))?;
+            }
+        }
+        for entry in self.0["journal"].as_array().into_iter().flatten() {
+            write!(
+                f,
+                "  {:>4}  {}  {}",
+                text(&entry["index"]),
+                text(&entry["at"]),
+                text(&entry["entry"])
+            )?;
+            for key in ["name", "of", "result", "value"] {
+                if !entry[key].is_null() {
+                    write!(f, "  {}", text(&entry[key]))?;
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invocation_is_shown_with_its_journal() {
+        let value = json!({
+            "id": "inv_1x", "target": "Greeter/greet", "status": "completed", "created_at": "T", "deployment_id": null,
+            "result": {"value": "hi"},
+            "journal": [{"index": 0, "at": "T", "entry": "Command: Input", "value": "in"},
+                        {"index": 1, "at": "T", "entry": "Notification: Run", "of": 1, "result": "x"}],
+        });
+        let expected = "inv_1x  Greeter/greet  completed\n  created: T\n  result: {\"value\":\"hi\"}\n     0  T  Command: Input  in\n     1  \
+                        T  Notification: Run  1  x\n";
+        assert_eq!(Described(&value).to_string(), expected);
+    }
+}

@@ -1,0 +1,161 @@
+//! Deployments and invocations for people: the commands, against a real server and a deployment of our own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use serde_json::Value;
+use tests::belay::{Ran, belay};
+use tests::deployment::{Context, Deployment, Handler};
+use tests::{Belay, eventually};
+
+const SERVICES: &str = r#"[{"name":"Greeter","ty":"SERVICE","handlers":[{"name":"greet"},{"name":"rest"}]}]"#;
+
+async fn ask(server: &Belay, command: &str) -> Ran {
+    let data = server.data().into_os_string();
+    let arguments = command
+        .split(' ')
+        .map(Into::into)
+        .chain(["--data-dir".into(), data]);
+    belay(arguments.collect::<Vec<_>>()).await
+}
+
+async fn greet(mut context: Context) -> Option<()> {
+    let greeting = context.run("hello").await?;
+    context.output(Ok(greeting));
+    Some(())
+}
+
+/// For a year.
+async fn rest(mut context: Context) -> Option<()> {
+    context.sleep(2_000_000_000_000).await?;
+    context.output(Ok(Bytes::new()));
+    Some(())
+}
+
+async fn deployment() -> Deployment {
+    let handler =
+        |code: fn(Context) -> futures::future::BoxFuture<'static, Option<()>>| -> Handler { Arc::new(code) };
+    let handlers = BTreeMap::from([
+        ("Greeter/greet", handler(|context| greet(context).boxed())),
+        ("Greeter/rest", handler(|context| rest(context).boxed())),
+    ]);
+    Deployment::start(SERVICES, handlers).await
+}
+
+/// The id of a new invocation.
+async fn send(server: &Belay, handler: &str) -> String {
+    let stream = tokio::net::TcpStream::connect(&server.ingress)
+        .await
+        .expect("it listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+            .await
+            .expect("it speaks HTTP");
+    let asking = async {
+        let request = http::Request::post(format!("/Greeter/{handler}/send"))
+            .header("host", "belay")
+            .body(http_body_util::Empty::<Bytes>::new())
+            .expect("a request");
+        let answer = sender.send_request(request).await.expect("an answer");
+        let body = http_body_util::BodyExt::collect(answer.into_body())
+            .await
+            .expect("a body");
+        let json: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
+        json["invocationId"].as_str().expect("an id").to_owned()
+    };
+    tokio::select! {
+        id = asking => id,
+        _ = connection => panic!("the connection has gone"),
+    }
+}
+
+async fn described(server: &Belay, id: &str, status: &str) -> Value {
+    eventually(status, || async {
+        let ran = ask(server, &format!("invocations describe {id} --json")).await;
+        let json: Value = serde_json::from_str(&ran.out).ok()?;
+        (json["status"] == status).then_some(json)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn deployments_are_registered_listed_and_removed() {
+    let (server, deployment) = (Belay::run("components: []").await, deployment().await);
+    let none = ask(&server, "deployments list").await;
+    assert!(none.out.contains("no deployment is registered"), "{}", none.out);
+    let registered = ask(&server, &format!("deployments register {}", deployment.uri)).await;
+    assert_eq!(registered.code, 0, "{}", registered.err);
+    let id = registered.out.split(' ').next().expect("an id").to_owned();
+    assert!(
+        registered
+            .out
+            .contains("\n  Greeter  Service, revision 1\n    greet\n"),
+        "{}",
+        registered.out
+    );
+    let listed = ask(&server, "deployments list").await;
+    assert_eq!(listed.out, format!("{id}  {}  Greeter\n", deployment.uri));
+    // A restart is invisible.
+    let server = server.restart().await;
+    assert_eq!(ask(&server, "deployments list").await.out, listed.out);
+    let removed = ask(&server, &format!("deployments remove {id}")).await;
+    assert_eq!((removed.code, removed.out), (0, format!("removed {id}\n")));
+    let gone = ask(&server, &format!("deployments describe {id}")).await;
+    assert_eq!(gone.code, 1);
+    let nobody = ask(&server, "deployments register http://127.0.0.1:1").await;
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.err.contains("META0003"), "{}", nobody.err);
+}
+
+#[tokio::test]
+async fn invocations_are_described_and_told_what_to_do() {
+    let (server, deployment) = (Belay::run("components: []").await, deployment().await);
+    ask(&server, &format!("deployments register {}", deployment.uri)).await;
+    let id = send(&server, "greet").await;
+    let done = described(&server, &id, "completed").await;
+    assert_eq!(done["result"]["value"], "hello");
+    let entries: Vec<_> = done["journal"]
+        .as_array()
+        .expect("a journal")
+        .iter()
+        .map(|entry| entry["entry"].clone())
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            "Command: Input",
+            "Command: Run",
+            "Notification: Run",
+            "Command: Output"
+        ]
+    );
+    let text = ask(&server, &format!("invocations describe {id}")).await;
+    assert!(
+        text.out.starts_with(&format!("{id}  Greeter/greet  completed\n")),
+        "{}",
+        text.out
+    );
+
+    let id = send(&server, "rest").await;
+    for (what, status) in [("pause", "paused"), ("resume", "running"), ("kill", "completed")] {
+        let told = ask(&server, &format!("invocations {what} {id}")).await;
+        assert_eq!(told.code, 0, "{what}: {}", told.err);
+        described(&server, &id, status).await;
+    }
+    let again = ask(&server, &format!("invocations cancel {id}")).await;
+    assert!(
+        again.code == 1 && again.err.contains("is completed already"),
+        "{}",
+        again.err
+    );
+    assert_eq!(ask(&server, &format!("invocations purge {id}")).await.code, 0);
+    let gone = ask(&server, &format!("invocations describe {id}")).await;
+    assert!(
+        gone.code == 1 && gone.err.contains("there is no invocation"),
+        "{}",
+        gone.err
+    );
+    assert_eq!(deployment.account.lock().faults, [""; 0]);
+}
