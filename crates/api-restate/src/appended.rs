@@ -327,7 +327,7 @@ impl Speaker<'_> {
             callee,
             origin: Box::new(origin),
             input,
-            callee_id,
+            callee_id: Some(callee_id),
             reply,
         })
     }
