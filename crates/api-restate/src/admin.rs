@@ -167,15 +167,20 @@ impl Admin {
         let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
         let mut manifest = Manifest::read(content_type, &body).map_err(|why| failed("META0013", why))?;
         manifest.correct(sdk.as_deref());
-        let range = (manifest.min_version, manifest.max_version);
-        if crate::Version::highest(range, crate::Version::V7).is_none() {
-            let text = format!(
-                "the deployment speaks protocol versions {} to {}, Belay speaks 5 to 7",
-                range.0, range.1
-            );
-            return Err(failed("META0012", text));
-        }
+        check_versions(&manifest).map_err(|text| failed("META0012", text))?;
         Ok((manifest, sdk))
+    }
+}
+
+/// Whether there is a version that both speak. The error is what people are told.
+fn check_versions(manifest: &Manifest) -> Result<(), String> {
+    let (min, max) = (manifest.min_version, manifest.max_version);
+    match crate::Version::highest((min, max), crate::Version::V7) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "the deployment speaks protocol versions {min} to {max}, Belay speaks {}",
+            crate::Version::list()
+        )),
     }
 }
 

@@ -10,9 +10,11 @@ use machines::invocation::rows::{self, Entry, Head, Keys, Kind, Name, Notificati
 use machines::invocation::{Id, Query, Reply, Word};
 use machines::{Address, Engine, Stored};
 
-use crate::appended::{Meant, Speaker, told};
-use crate::frame::Decoder;
+use crate::appended::told;
+use crate::frame::{self, Decoder, Frame};
+use crate::generation::{Generation, Start};
 use crate::registry::{Chosen, Registry};
+use crate::speaker::{Meant, Speaker};
 use crate::talk::Failure;
 use crate::version::Version;
 
@@ -29,6 +31,8 @@ pub(crate) struct Conversation {
     decoder: Decoder,
     /// Entries that user code was told of when it began.
     known: u32,
+    /// Commands that are stored or were heard: the next one's place.
+    commands: u32,
     /// Runs that are acknowledged in short.
     acks: BTreeSet<u32>,
     over: bool,
@@ -38,6 +42,8 @@ pub(crate) struct Conversation {
 #[derive(Default)]
 pub(crate) struct Heard {
     pub(crate) words: Vec<Word>,
+    /// Commands that want to be acknowledged once all that is stored.
+    pub(crate) acks: Vec<u32>,
     /// It wants the keys of its state, once all that is stored.
     pub(crate) keys: Option<u32>,
     /// It has said how the attempt ended.
@@ -61,6 +67,7 @@ impl Conversation {
             registry,
             decoder: Decoder::default(),
             known: 0,
+            commands: 0,
             acks: BTreeSet::new(),
             over: false,
         }
@@ -72,21 +79,19 @@ impl Conversation {
         let (state, partial_state) = self.state().await?;
         let last = entries.last().map_or(0, |entry| entry.at);
         self.known = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        let start = told::Start {
+        self.commands = head.commands;
+        let start = Start {
             id: &self.id,
             origin: &self.origin,
             version: self.version,
-            entries: self.known,
+            entries: &entries,
             state,
             partial_state,
             failures: head.retry.as_ref().map_or(0, |retry| retry.since_entry),
             since_entry_ms: self.engine.now().0.saturating_sub(last),
         };
         let mut bytes = BytesMut::new();
-        start.put(&mut bytes);
-        for entry in &entries {
-            told::put_entry(&mut bytes, self.version, entry);
-        }
+        Generation::of(self.version).put_start(&mut bytes, start);
         Ok(bytes.freeze())
     }
 
@@ -159,11 +164,12 @@ impl Conversation {
                 version: self.version,
                 registry: &self.registry,
                 now: self.engine.now().0,
+                commands: self.commands,
             };
-            match speaker.meant(&frame)? {
-                Meant::Word(word) => heard.words.push(word),
+            match Generation::of(self.version).meant(&speaker, &frame)? {
+                Meant::Word(word) => self.heard(&mut heard, &frame, word),
                 Meant::Keys(word, id) => {
-                    heard.words.push(word);
+                    self.heard(&mut heard, &frame, word);
                     heard.keys = Some(id);
                     break;
                 }
@@ -187,6 +193,16 @@ impl Conversation {
         Ok(heard)
     }
 
+    fn heard(&mut self, heard: &mut Heard, frame: &Frame, word: Word) {
+        if let Word::Command { .. } = word {
+            if frame.flags & frame::WANTS_ACK != 0 {
+                heard.acks.push(self.commands);
+            }
+            self.commands += 1;
+        }
+        heard.words.push(word);
+    }
+
     /// What has come, unless user code began with it.
     pub(crate) fn tell(&mut self, index: u32, notification: &Notification, to: &mut BytesMut) {
         if index < self.known {
@@ -196,7 +212,7 @@ impl Conversation {
             Some(Name::Completion(id)) if notification.source() == Kind::Run && self.acks.remove(id) => {
                 told::put_run_ack(to, *id);
             }
-            _ => told::put_notification(to, self.version, notification),
+            _ => Generation::of(self.version).put_notification(to, self.version, notification),
         }
     }
 }

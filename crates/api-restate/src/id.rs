@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use machines::invocation::Id;
+use machines::invocation::rows::Name;
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -137,18 +138,20 @@ pub(crate) fn deployment() -> String {
     text
 }
 
-/// The invocation and the signal (or, of old protocols, the entry) that an awakeable completes. The error says what is wrong.
-pub(crate) fn awakeable(text: &str) -> Result<(Id, u32), &'static str> {
-    let digits = text
-        .strip_prefix("sign_1")
-        .or_else(|| text.strip_prefix("prom_1"));
-    let digits = digits.ok_or("it does not begin with sign_1 or prom_1")?;
+/// The invocation and the signal (or, of versions 1 and 2, the entry) that an awakeable completes. The error says what is wrong.
+pub(crate) fn awakeable(text: &str) -> Result<(Id, Name), &'static str> {
+    let (digits, name): (_, fn(u32) -> Name) =
+        match (text.strip_prefix("sign_1"), text.strip_prefix("prom_1")) {
+            (Some(digits), _) => (digits, Name::Signal),
+            (_, Some(digits)) => (digits, Name::Completion),
+            _ => return Err("it does not begin with sign_1 or prom_1"),
+        };
     let bytes = BASE64_URL_SAFE_NO_PAD
         .decode(digits)
         .map_err(|_| "it is no base64")?;
-    let (id, signal) = bytes.split_first_chunk::<24>().ok_or("it is too short")?;
-    let signal = signal.try_into().map_err(|_| "it has not 28 bytes")?;
-    Ok((Id(*id), u32::from_be_bytes(signal)))
+    let (id, number) = bytes.split_first_chunk::<24>().ok_or("it is too short")?;
+    let number = number.try_into().map_err(|_| "it has not 28 bytes")?;
+    Ok((Id(*id), name(u32::from_be_bytes(number))))
 }
 
 #[cfg(test)]
@@ -162,24 +165,31 @@ mod tests {
 
     #[test]
     fn vectors() {
+        let raw = hex("82a4cddf2f56bb74141b5ddbc30184563e2c1eb9afc740ff");
+        let id = Id::of(&raw).expect("24 bytes");
+        assert_eq!(encode(&id), "inv_1a1mlWikgvPI7LEEaFf73AaPyC5x2TxAna");
+        assert_eq!(decode("inv_1a1mlWikgvPI7LEEaFf73AaPyC5x2TxAna"), Ok(id));
         assert_eq!(of_key("s1").to_be_bytes(), hex("82a4cddf2f56bb74")[..]);
         let workflow = of_workflow("Wf", "w1");
         assert_eq!(encode(&workflow), "inv_12kpUQONmeFb2WqsVOkAjH4phS34cOyIC8");
         let idempotent = of_idempotent("Greeter", None, "greet", "a");
         assert_eq!(encode(&idempotent), "inv_14oGiVem1xOP28xVqry5e1iIFENWV9amJL");
-        let (id, signal) = awakeable("sign_1wA7G4uuEn2eAf014b1iE9Eq4JldumgimAAAAEQ").expect("an awakeable");
+        let raw = hex("c00ec6e2eb849f67807f4d786f5884f44ab826576e9a08a6");
+        let id = Id::of(&raw).expect("24 bytes");
+        let digits = "wA7G4uuEn2eAf014b1iE9Eq4JldumgimAAAAEQ";
+        assert_eq!(awakeable(&format!("sign_1{digits}")), Ok((id, Name::Signal(17))));
         assert_eq!(
-            (id.0.to_vec(), signal),
-            (hex("c00ec6e2eb849f67807f4d786f5884f44ab826576e9a08a6"), 17)
+            awakeable(&format!("prom_1{digits}")),
+            Ok((id, Name::Completion(17)))
         );
     }
 
     #[test]
     fn what_is_no_id() {
         assert!(decode("").is_err());
-        assert!(decode("inv_1a1mlWikgvPI7LEEaFcs4aAPyC2W2xTxn").is_err());
+        assert!(decode("inv_1a1mlWikgvPI7LEEaFf73AaPyC5x2TxAn").is_err());
         assert!(decode("inv_1ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ").is_err());
-        assert!(decode("inv_1a1mlWikgvPI7LEEaFcs4aAPyC2W2xTxn!").is_err());
+        assert!(decode("inv_1a1mlWikgvPI7LEEaFf73AaPyC5x2TxAn!").is_err());
         assert!(awakeable("sign_1").is_err());
         assert!(awakeable("sign_1wA7G4uuEn2eAf014b1iE9Eq4JldumgimAAAAEQAA").is_err());
         assert!(awakeable("x").is_err());

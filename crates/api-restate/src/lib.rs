@@ -7,7 +7,10 @@
 //! | `registry` | which user code there is, and what holds for it |
 //! | `talk` | one attempt of an invocation: a request to its deployment |
 //! | `conversation` | what is said in an attempt, in the protocol that was chosen |
+//! | `generation` | what is different between versions 1, 2 and versions 5 to 7 |
+//! | `speaker` | what user code can mean, in all versions |
 //! | `appended` | messages of versions 5 to 7 |
+//! | `filled` | messages of versions 1 and 2 |
 //! | `frame` | frames of all versions |
 //! | `endpoint` | connections to deployments |
 //! | `manifest` | what a deployment says it has |
@@ -26,13 +29,21 @@ mod admin;
 mod appended;
 mod conversation;
 mod endpoint;
+mod filled;
 mod frame;
+mod generation;
 mod id;
 mod ingress;
 mod manifest;
 mod registry;
+mod speaker;
 mod talk;
 mod version;
+
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+#[cfg(test)]
+mod tests;
 
 pub use admin::Admin;
 pub use ingress::Ingress;

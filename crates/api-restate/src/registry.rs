@@ -3,7 +3,7 @@
 //! Kept in a map of the engine, a row for each deployment and for each service that somebody has changed by hand, and read
 //! once at the start. In memory everybody reads one value that is never changed, only replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +115,8 @@ struct Shared {
     defaults: Defaults,
     book: ArcSwap<Book>,
     changing: Mutex<()>,
+    /// The most that deployments turned out to speak, by their ids: less than they say. Until the book is changed.
+    spoken: parking_lot::Mutex<HashMap<String, Version>>,
 }
 
 /// A handler that was found.
@@ -150,9 +152,14 @@ pub(crate) struct Chosen {
     pub(crate) abort: Duration,
     /// State is asked for and not sent along.
     pub(crate) lazy_state: bool,
+    /// What to speak if the deployment does not speak this version, though it says so. An invocation that is pinned has no choice.
+    lower: Option<Version>,
     uri: String,
     headers: HeaderMap,
 }
+
+/// Documented: the deployment does not speak the version of the protocol that it said it speaks.
+pub(crate) const NOT_SPOKEN: &str = "RT0015";
 
 const DEPLOYMENT: &str = "deployment/";
 const SERVICE: &str = "service/";
@@ -175,7 +182,22 @@ impl Registry {
             defaults,
             book: ArcSwap::from_pointee(book),
             changing: Mutex::default(),
+            spoken: parking_lot::Mutex::default(),
         })))
+    }
+
+    /// One that is not stored.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn of(engine: Arc<dyn Engine>, mut book: Book) -> Registry {
+        book.settle();
+        Registry(Arc::new(Shared {
+            engine,
+            address: Address::primitive("\0restate", "registry"),
+            defaults: Defaults::default(),
+            book: ArcSwap::from_pointee(book),
+            changing: Mutex::default(),
+            spoken: parking_lot::Mutex::default(),
+        }))
     }
 
     pub(crate) fn book(&self) -> Arc<Book> {
@@ -199,6 +221,7 @@ impl Registry {
             commit.call(&*self.0.engine, &self.0.address).await?;
         }
         self.0.book.store(Arc::new(after));
+        self.0.spoken.lock().clear();
         Ok(outcome)
     }
 
@@ -294,7 +317,7 @@ impl Registry {
         let range = (deployment.manifest.min_version, deployment.manifest.max_version);
         let version = match pinned.map(|pin| pin.protocol) {
             Some(protocol) => Version::of_number(protocol).filter(|version| version.is_in(range)),
-            None => Version::highest(range, self.0.defaults.protocol_max),
+            None => Version::highest(range, self.most(&deployment.id)),
         };
         let version = version.ok_or_else(|| Failure {
             counts: false,
@@ -323,9 +346,29 @@ impl Registry {
             inactivity: time(settings.inactivity_ms, defaults.inactivity),
             abort: time(settings.abort_ms, defaults.abort),
             lazy_state: settings.lazy_state.unwrap_or(false),
+            lower: version.below(range).filter(|_| pinned.is_none()),
             uri: deployment.uri.clone(),
             headers: header_map(&deployment.headers),
         })
+    }
+}
+
+impl Registry {
+    fn most(&self, deployment: &str) -> Version {
+        let most = self.0.defaults.protocol_max;
+        let spoken = self.0.spoken.lock().get(deployment).copied();
+        spoken.map_or(most, |spoken| spoken.min(most))
+    }
+
+    /// The deployment does not speak what was chosen. `true`: the next choice is a lower version.
+    pub(crate) fn lower(&self, chosen: &Chosen) -> bool {
+        let Some(lower) = chosen.lower else {
+            return false;
+        };
+        let mut spoken = self.0.spoken.lock();
+        let most = spoken.entry(chosen.pin.deployment.clone()).or_insert(lower);
+        *most = lower.min(*most);
+        true
     }
 }
 
@@ -338,6 +381,27 @@ pub(crate) fn header_map(headers: &BTreeMap<String, String>) -> HeaderMap {
 }
 
 impl Book {
+    /// One deployment.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn with(manifest: Manifest) -> Book {
+        let revision = |service: &Service| (service.name.clone(), 1);
+        let deployment = Deployment {
+            id: "dp".into(),
+            uri: "http://localhost:9080".into(),
+            created_at: 0,
+            headers: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            http_1: false,
+            sdk: None,
+            revisions: manifest.services.iter().map(revision).collect(),
+            manifest,
+        };
+        Book {
+            deployments: [("dp".into(), Arc::new(deployment))].into(),
+            ..Book::default()
+        }
+    }
+
     fn read(&mut self, key: &str, value: &Bytes) -> Result<()> {
         let damaged = |error: serde_json::Error| {
             Error::new(
@@ -510,7 +574,7 @@ impl Chosen {
             200 => Failure::new("RT0012", format!("it answered with content type {seen}")),
             413 => Failure::new("RT0019", "it refused the size of the request"),
             415 => Failure::new(
-                "RT0015",
+                NOT_SPOKEN,
                 format!("it does not speak {} any more", self.version.content_type()),
             ),
             429 | 503 => Failure {

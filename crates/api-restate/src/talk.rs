@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conversation::Conversation;
 use crate::endpoint::{Answer, Broken, Connections, Http, Out, Waiting};
-use crate::registry::{Chosen, Registry};
+use crate::generation::put_command_ack;
+use crate::registry::{Chosen, NOT_SPOKEN, Registry};
 
 /// Talks for all invocations of a host.
 #[derive(Clone)]
@@ -255,26 +256,48 @@ impl Attempt {
     }
 
     async fn talk(&self, pin: &mut invocation::rows::Pin) -> Result<Over, Failure> {
-        // Before anything is read: what comes after the snapshot is heard.
-        let events = self.engine.watch(&self.address)?.events;
-        let Some((head, origin)) = self.look().await? else {
-            return Ok(Over::Stale);
-        };
         let Some(registry) = self.shared.registry().await else {
             return Ok(Over::Stale);
         };
-        let chosen = registry.choose(&head, &origin)?;
-        *pin = chosen.pin.clone();
-        let mut conversation = Conversation::new(&chosen, self.id, &origin, self.engine.clone(), registry);
-        let begin = conversation.begin(&head, &self.address).await?;
-        let (mut out, waiting) = self.ask(&chosen, &origin).await?;
+        loop {
+            // Before anything is read: what comes after the snapshot is heard.
+            let events = self.engine.watch(&self.address)?.events;
+            let Some((head, origin)) = self.look().await? else {
+                return Ok(Over::Stale);
+            };
+            let chosen = registry.choose(&head, &origin)?;
+            *pin = chosen.pin.clone();
+            let conversation =
+                Conversation::new(&chosen, self.id, &origin, self.engine.clone(), registry.clone());
+            match self
+                .converse(&chosen, (&head, &origin), conversation, events)
+                .await
+            {
+                // Each turn speaks a lower version than the one before.
+                Err(failure) if failure.documented == NOT_SPOKEN && registry.lower(&chosen) => {
+                    tracing::info!(deployment = chosen.pin.deployment, version = ?chosen.version, "a deployment does not speak the version that it said it speaks");
+                }
+                over => return over,
+            }
+        }
+    }
+
+    async fn converse(
+        &self,
+        chosen: &Chosen,
+        (head, origin): (&Head, &Origin),
+        mut conversation: Conversation,
+        events: Happenings,
+    ) -> Result<Over, Failure> {
+        let begin = conversation.begin(head, &self.address).await?;
+        let (mut out, waiting) = self.ask(chosen, origin).await?;
         out.send(begin)?;
         if !chosen.bidirectional || chosen.inactivity.is_zero() {
             out.end();
         }
         let live = Live {
             attempt: self,
-            chosen: &chosen,
+            chosen,
             conversation,
             events,
             out,
@@ -318,7 +341,7 @@ struct Live<'a> {
     events: Happenings,
     out: Out,
     /// What was said, and is not stored yet.
-    said: VecDeque<BoxFuture<'static, Result<Reply>>>,
+    said: VecDeque<Said>,
     /// How many times something was said in this attempt; by another process before, if that was killed.
     spoken: u64,
     /// Whether more can be said to user code.
@@ -326,11 +349,17 @@ struct Live<'a> {
     quiet_since: Instant,
 }
 
+struct Said {
+    reply: BoxFuture<'static, Result<Reply>>,
+    /// Commands in it that are to be acknowledged.
+    acks: Vec<u32>,
+}
+
 enum Next {
     Answer(Result<Answer, Broken>),
     Chunk(Option<Result<Bytes, Broken>>),
     Event(Option<Result<machines::engine::Happened>>),
-    Stored(Result<Reply>),
+    Stored(Result<(Reply, Vec<u32>)>),
     Quiet,
 }
 
@@ -364,8 +393,8 @@ impl Live<'_> {
                 }
                 Next::Event(Some(happened)) => self.tell(&happened?.event)?,
                 Next::Event(None) => return Ok(Over::Stale),
-                Next::Stored(reply) => {
-                    if reply? == Reply::Stale {
+                Next::Stored(stored) => {
+                    if !self.acknowledge(stored?)? {
                         return Ok(Over::Stale);
                     }
                 }
@@ -413,7 +442,7 @@ impl Live<'_> {
             let heard = self.conversation.hear()?;
             let (over, nothing) = (heard.over, heard.words.is_empty());
             if !nothing {
-                self.say(heard.words);
+                self.say(heard.words, heard.acks);
             }
             if let Some(id) = heard.keys {
                 // What it says later may change them.
@@ -421,7 +450,7 @@ impl Live<'_> {
                     return Ok(Some(Spoken::Stale));
                 }
                 let keys = self.conversation.keys(id).await?;
-                self.say(vec![keys]);
+                self.say(vec![keys], vec![]);
             }
             if over {
                 return Ok(Some(Spoken::Last));
@@ -432,27 +461,40 @@ impl Live<'_> {
         }
     }
 
-    fn say(&mut self, words: Vec<Word>) {
-        let said = self
-            .attempt
-            .say(Some(self.spoken), self.chosen.pin.clone(), words);
+    fn say(&mut self, words: Vec<Word>, acks: Vec<u32>) {
+        let pin = self.chosen.pin.clone();
+        let reply = self.attempt.say(Some(self.spoken), pin, words);
         self.spoken += 1;
-        self.said.push_back(said);
+        self.said.push_back(Said { reply, acks });
     }
 
     /// Waits until everything that was said is stored; `false`: it was not heard any more.
     async fn stored(&mut self) -> Result<bool, Failure> {
-        while let Some(said) = self.said.front_mut() {
-            let reply = said.await;
-            self.said.pop_front();
-            if reply? == Reply::Stale {
+        while !self.said.is_empty() {
+            let stored = next_stored(&mut self.said).await?;
+            if !self.acknowledge(stored)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// `false`: it was not heard any more.
+    fn acknowledge(&mut self, (reply, acks): (Reply, Vec<u32>)) -> Result<bool, Failure> {
+        if reply == Reply::Stale {
+            return Ok(false);
+        }
+        let mut bytes = BytesMut::new();
+        for command in acks.into_iter().filter(|_| self.open) {
+            put_command_ack(&mut bytes, command);
+        }
+        self.tell_bytes(bytes)?;
+        Ok(true)
+    }
+
     async fn finish(mut self, answer: Option<Answer>) -> Result<Over, Failure> {
+        // It has ended its side: nothing more that is said to it can matter.
+        self.open = false;
         if !self.stored().await? {
             return Ok(Over::Stale);
         }
@@ -468,6 +510,10 @@ impl Live<'_> {
         };
         let mut bytes = BytesMut::new();
         self.conversation.tell(*index, notification, &mut bytes);
+        self.tell_bytes(bytes)
+    }
+
+    fn tell_bytes(&mut self, bytes: BytesMut) -> Result<(), Failure> {
         if !bytes.is_empty() {
             self.quiet_since = Instant::now();
             self.out.send(bytes.freeze())?;
@@ -476,12 +522,13 @@ impl Live<'_> {
     }
 }
 
-async fn next_stored(said: &mut VecDeque<BoxFuture<'static, Result<Reply>>>) -> Result<Reply> {
+async fn next_stored(said: &mut VecDeque<Said>) -> Result<(Reply, Vec<u32>)> {
     match said.front_mut() {
         Some(first) => {
-            let reply = first.await;
-            said.pop_front();
-            reply
+            let reply = (&mut first.reply).await;
+            let said = said.pop_front();
+            let acks = said.map(|said| said.acks).unwrap_or_default();
+            Ok((reply?, acks))
         }
         None => std::future::pending().await,
     }

@@ -47,6 +47,19 @@ impl Version {
         Version::ALL.into_iter().rev().find(both)
     }
 
+    /// The next lower one that it speaks.
+    pub(crate) fn below(self, range: (u32, u32)) -> Option<Version> {
+        let lower = |version: &Version| version.is_in(range) && *version < self;
+        Version::ALL.into_iter().rev().find(lower)
+    }
+
+    /// All of them, for people.
+    pub(crate) fn list() -> String {
+        Version::ALL
+            .map(|version| version.number().to_string())
+            .join(", ")
+    }
+
     pub(crate) fn content_type(self) -> String {
         format!("application/vnd.restate.invocation.v{}", self.number())
     }
@@ -64,5 +77,14 @@ mod tests {
         assert_eq!(Version::highest((1, 4), Version::V7), Some(Version::V2));
         assert_eq!(Version::highest((3, 4), Version::V7), None);
         assert_eq!(Version::highest((7, 9), Version::V6), None);
+    }
+
+    #[test]
+    fn the_next_lower_one() {
+        assert_eq!(Version::V7.below((5, 7)), Some(Version::V6));
+        assert_eq!(Version::V5.below((1, 7)), Some(Version::V2));
+        assert_eq!(Version::V5.below((5, 7)), None);
+        assert_eq!(Version::V1.below((1, 1)), None);
+        assert_eq!(Version::list(), "1, 2, 5, 6, 7");
     }
 }

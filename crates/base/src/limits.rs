@@ -309,6 +309,9 @@ pub const SHOWN_NAME_BYTES_MAX: usize = 128;
 pub const INVOCATION_FORGET_ROWS: u32 = 2_000;
 /// Callers that wait for the end of one invocation.
 pub const INVOCATION_WAITERS_MAX: usize = 4_096;
+/// How far behind a journal's end the entry of an awakeable may be that is completed already (versions 1 and 2): who completes
+/// it may have its name before the journal has its entry.
+pub const INVOCATION_ENTRIES_AHEAD: u32 = 1_024;
 
 /// What HTTP/1.1 reads of a head at least, bytes: the library takes no less.
 pub const HTTP_BUFFER_BYTES_MIN: u32 = 16 << 10;

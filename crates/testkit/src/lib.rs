@@ -11,7 +11,7 @@ pub mod faulty;
 pub mod linear;
 pub mod mutate;
 
-pub use engine::engine;
+pub use engine::{engine, engine_with};
 pub use faulty::{Fault, Faulty};
 
 /// A store in memory, for tests of crates that may not know drivers.

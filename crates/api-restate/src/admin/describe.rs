@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Admin, Answered, refused};
 use crate::ingress::rfc3339;
-use crate::{appended, id, target_text};
+use crate::{appended, filled, id, target_text};
 
 /// Entries of a journal that are shown: the first ones.
 const ENTRIES_MAX: usize = 1_000;
@@ -133,7 +133,9 @@ fn entry(index: usize, entry: &Entry) -> Value {
             json["value"] = shown(&input.body);
         }
         Some(Line::Command(said)) => {
-            json["entry"] = format!("Command: {}", appended::command_name(said.kind)).into();
+            // The generations' numbers do not meet, but for the output's, which is the same.
+            let name = appended::command_name(said.kind).or_else(|| filled::command_name(said.kind));
+            json["entry"] = format!("Command: {}", name.unwrap_or("Custom")).into();
             let named = <Named as prost::Message>::decode(said.body.clone()).unwrap_or_default();
             if !named.name.is_empty() {
                 json["name"] = named.name.into();

@@ -1,11 +1,12 @@
 //! What user code is told in versions 5 to 7.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use machines::invocation::Id;
-use machines::invocation::rows::{Came, Entry, Failure, Kind, Line, Name, Notification, Origin};
+use machines::invocation::rows::{Came, Entry, Failure, Kind, Line, Name, Notification};
 use wire::restate::appended as pb;
 
 use super::CUSTOM;
+use crate::generation::Start;
 use crate::version::Version;
 use crate::{frame, id};
 
@@ -13,20 +14,17 @@ const START: u16 = 0x0000;
 const PROPOSE_RUN_ACK: u16 = 0x0007;
 const INPUT: u16 = 0x0400;
 
-/// What an attempt begins with.
-pub(crate) struct Start<'a> {
-    pub(crate) id: &'a Id,
-    pub(crate) origin: &'a Origin,
-    pub(crate) version: Version,
-    pub(crate) entries: u32,
-    pub(crate) state: Vec<(Bytes, Bytes)>,
-    pub(crate) partial_state: bool,
-    pub(crate) failures: u32,
-    pub(crate) since_entry_ms: u64,
+/// All lines of the journal, in the order in which they are stored.
+pub(crate) fn put_start(to: &mut BytesMut, start: Start<'_>) {
+    let (version, entries) = (start.version, start.entries);
+    start.put(to);
+    for entry in entries {
+        put_entry(to, version, entry);
+    }
 }
 
 impl Start<'_> {
-    pub(crate) fn put(self, to: &mut BytesMut) {
+    fn put(self, to: &mut BytesMut) {
         let state = self
             .state
             .into_iter()
@@ -34,7 +32,7 @@ impl Start<'_> {
         let start = pb::StartMessage {
             id: self.id.bytes(),
             debug_id: id::encode(self.id),
-            known_entries: self.entries,
+            known_entries: u32::try_from(self.entries.len()).unwrap_or(u32::MAX),
             state_map: state.collect(),
             partial_state: self.partial_state,
             key: self.origin.target.key.clone(),
@@ -54,7 +52,7 @@ impl Start<'_> {
 }
 
 /// A line of the journal, as user code hears it again.
-pub(crate) fn put_entry(to: &mut BytesMut, version: Version, entry: &Entry) {
+fn put_entry(to: &mut BytesMut, version: Version, entry: &Entry) {
     match &entry.line {
         Some(Line::Input(input)) => {
             let headers = input.headers.iter().map(|pair| pb::Header {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// The delay that a query asks for, milliseconds. The error is what clients are told.
-pub(super) fn of_query(query: &str) -> Result<Option<u64>, String> {
+pub(crate) fn of_query(query: &str) -> Result<Option<u64>, String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("delay="));
     let Some(value) = value else {
         return Ok(None);

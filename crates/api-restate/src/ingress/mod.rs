@@ -7,7 +7,7 @@ use base::{Kind, limits};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use machines::invocation::rows::{Ended, Input, Name, Origin, Outcome, Pair, Status, Target, TargetKind};
+use machines::invocation::rows::{Ended, Input, Origin, Outcome, Pair, Status, Target, TargetKind};
 use machines::invocation::{self, Id, Over, Query, Reply, Start};
 use machines::{Address, Call, Engine, Question};
 use serde_json::json;
@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::id;
 use crate::registry::{Found, Registry};
 
-mod delay;
-mod route;
+pub(crate) mod delay;
+pub(crate) mod route;
 
 pub(crate) use delay::rfc3339;
 use route::{BadPath, How, Of, Route};
@@ -175,7 +175,7 @@ impl Ingress {
         if *request.method() != Method::POST {
             return Err(refused(405, "method not allowed"));
         }
-        let (id, signal) =
+        let (id, name) =
             id::awakeable(text).map_err(|why| refused(400, format!("bad awakeable id '{text}': {why}")))?;
         let body = body(request).await?;
         let outcome = if resolve {
@@ -184,7 +184,7 @@ impl Ingress {
             Outcome::failure(500, String::from_utf8_lossy(&body))
         };
         let signal = invocation::Command::Signal {
-            name: Name::Signal(signal),
+            name,
             outcome: Some(outcome),
         };
         signal.call(&*self.engine, &Address::invocation(&id)).await?;

@@ -5,12 +5,14 @@
 //! | a result that it waits for | in the journal, told to user code | in the journal; runs if what it awaits is ready | in the journal | | |
 //! | a result that it does not wait for | | | | | |
 //! | a signal | in the journal, told to user code | in the journal; runs if what it awaits is ready | in the journal | | |
+//! | a signal, and its protocol knows none | | | | | |
+//! | an awakeable's result | see `filled` | see `filled` | see `filled` | | |
 
 use base::Result;
 
 use super::awaiting::Class;
 use super::rows::{Came, Kind, Line, Name, Notification, Outcome, Pending, Status};
-use super::{Completed, Event, Signal, SignalName, Work, completion, rows};
+use super::{Completed, Event, Signal, SignalName, Work, completion, filled, rows};
 use crate::key::Address;
 use crate::step::At;
 use crate::view::{Stop, View};
@@ -31,8 +33,7 @@ pub(super) fn completed(
     let Some(pending) = work.view.load::<Pending>(&key)? else {
         return Ok(());
     };
-    work.view.delete(key);
-    work.head.pending = work.head.pending.saturating_sub(1);
+    work.expected(completed.completion);
     work.notify(completion(
         pending.source(),
         completed.completion,
@@ -51,6 +52,7 @@ pub(super) fn received(
     let name = match &received.name {
         Some(SignalName::Number(number)) => Name::Signal(*number),
         Some(SignalName::Text(text)) => Name::NamedSignal(text.clone()),
+        Some(SignalName::Entry(entry)) => Name::Completion(*entry),
         None => return Ok(()),
     };
     signal(view, at, address, (name, received.outcome.clone()))
@@ -65,11 +67,14 @@ pub(super) fn signal(
     if name == CANCEL {
         return super::control::apply(view, at, address, &super::Control::Cancel).map(drop);
     }
+    if let Name::Completion(entry) = name {
+        return filled::complete(view, at, address, (entry, outcome));
+    }
     let Some(mut work) = Work::open(view, at, address)? else {
         return Ok(());
     };
     match work.head.status() {
-        Status::Running | Status::Suspended | Status::Paused => {
+        Status::Running | Status::Suspended | Status::Paused if !work.is_filled() => {
             work.notify(Notification {
                 source: Kind::Signal.into(),
                 name: Some(name),
@@ -78,7 +83,7 @@ pub(super) fn signal(
             work.close();
             Ok(())
         }
-        Status::Unknown | Status::Scheduled | Status::Inboxed | Status::Completed => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -111,11 +116,21 @@ impl Work<'_, '_> {
         self.head.pending_max = self.head.pending_max.max(id);
     }
 
-    pub(super) fn cancelled(&mut self) {
+    /// It has come.
+    pub(super) fn expected(&mut self, id: u32) {
+        self.view.delete(rows::pending(self.address, id));
+        self.head.pending = self.head.pending.saturating_sub(1);
+    }
+
+    pub(super) fn cancelled(&mut self) -> Result<(), Stop> {
+        if self.is_filled() {
+            return self.cancel_entries();
+        }
         self.notify(Notification {
             source: Kind::Signal.into(),
             name: Some(CANCEL),
             came: Some(Came::Void(true)),
         });
+        Ok(())
     }
 }

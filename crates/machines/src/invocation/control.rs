@@ -3,7 +3,8 @@
 //! | | scheduled, inboxed | running | suspended | paused | completed |
 //! |---|---|---|---|---|---|
 //! | cancel | ends with 409, nothing is kept: `Done` | signal 1; one that waits to be called again is called now: `Asked` | signal 1, and it runs: `Asked` | the same | `Over` |
-//! | kill | the same as cancel | ends with 409, and so do all that it called: `Done` | the same | the same | `Over` |
+//! | cancel, and its protocol knows no signals | the same | what it waits for fails, see `filled`; called now: `Asked` | what it waits for fails, and it runs if that was enough: `Asked` | what it waits for fails, and it runs: `Asked` | `Over` |
+//! | kill | the same as cancel | ends with 409, and so do all that it called, or only those that it waits for if its protocol knows no signals: `Done` | the same | the same | `Over` |
 //! | pause | `NotStarted` | user code is let go of, it waits: `Asked` | `Done`, without effect | `Done` | `Over` |
 //! | resume | `NotStarted` | one that waits to be called again is called now: `Done` | it runs: `Done` | it runs, where it was told to: `Done` | `Over` |
 //! | purge, purge its journal | `NotOver` | `NotOver` | `NotOver` | `NotOver` | its rows are removed: `Done` |
@@ -80,13 +81,15 @@ impl Work<'_, '_> {
         match self.head.status() {
             Status::Scheduled | Status::Inboxed => self.end_unstarted("canceled"),
             Status::Running => {
-                self.cancelled();
+                self.cancelled()?;
                 self.call_now();
                 Ok(Change::Asked)
             }
             Status::Suspended | Status::Paused => {
-                self.cancelled();
-                if self.head.status() != Status::Running {
+                self.cancelled()?;
+                // One that waits for a call whose callee is told goes on with the callee's answer.
+                let waits = self.is_filled() && self.head.status() == Status::Suspended;
+                if self.head.status() != Status::Running && !waits {
                     self.run();
                 }
                 Ok(Change::Asked)
@@ -187,8 +190,15 @@ impl Work<'_, '_> {
         }
     }
 
-    /// All invocations that it has called or sent to.
+    /// All invocations that it has called or sent to; those it waits for, if its protocol does not tell it whom it called.
     fn called(&self) -> Result<Vec<Id>, Stop> {
+        if self.is_filled() {
+            let pending = self.all_pending()?;
+            return Ok(pending
+                .iter()
+                .filter_map(|(_, pending)| pending.called())
+                .collect());
+        }
         let entries = self.journal()?;
         let ids = entries.into_iter().filter_map(|entry| match entry.line {
             Some(Line::Notification(notification)) => match notification.came {

@@ -235,25 +235,28 @@ impl Work<'_, '_> {
 
     /// What has not come will not be waited for.
     fn forget_pending(&mut self) -> Result<(), Stop> {
+        for (id, pending) in self.all_pending()? {
+            if pending.due > 0 {
+                let due = Timestamp(pending.due);
+                self.view.cancel_timer(due, self.address, &id.to_be_bytes());
+            }
+            self.view.delete(rows::pending(self.address, id));
+        }
+        self.head.pending = 0;
+        Ok(())
+    }
+
+    /// All that has not come yet, loaded at once.
+    pub(super) fn all_pending(&self) -> Result<Vec<(u32, Pending)>, Stop> {
         if self.head.pending == 0 {
-            return Ok(());
+            return Ok(vec![]);
         }
         let keys: Vec<_> = (0..=self.head.pending_max)
             .map(|id| (id, rows::pending(self.address, id)))
             .collect();
         self.view.want(keys.iter().map(|(_, key)| key))?;
-        for (id, key) in keys {
-            let Some(pending) = self.view.load::<Pending>(&key)? else {
-                continue;
-            };
-            if pending.due > 0 {
-                let due = Timestamp(pending.due);
-                self.view.cancel_timer(due, self.address, &id.to_be_bytes());
-            }
-            self.view.delete(key);
-        }
-        self.head.pending = 0;
-        Ok(())
+        let load = |(id, key): &(u32, _)| Ok(self.view.load(key)?.map(|pending| (*id, pending)));
+        keys.iter().filter_map(|key| load(key).transpose()).collect()
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `control` | cancel, kill, pause, resume |
 //! | `finish` | it is completed; who waits is told; what is kept is removed in time |
 //! | `object` | who works on an object, and who waits for it; state and promises |
+//! | `filled` | what holds for old versions of the protocol only |
 //! | `awaiting` | when what a suspended one waits for is ready |
 //!
 //! An invocation and its object live in one partition, so a step of the one changes rows of the other.
@@ -25,6 +26,7 @@ pub mod rows;
 
 mod came;
 mod control;
+mod filled;
 mod finish;
 mod id;
 mod object;
@@ -47,7 +49,7 @@ pub enum Command {
     Said(Words),
     /// Answered with [`Reply::Over`] once it is over.
     Attach,
-    /// To user code; cancelling is signal 1, see [`Control::Cancel`].
+    /// To user code; cancelling is signal 1, see [`Control::Cancel`]. [`Name::Completion`]: an awakeable of versions 1 and 2.
     Signal {
         name: Name,
         outcome: Option<Outcome>,
@@ -172,7 +174,7 @@ pub struct Completed {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Signal {
-    #[prost(oneof = "SignalName", tags = "1, 2")]
+    #[prost(oneof = "SignalName", tags = "1, 2, 4")]
     pub name: Option<SignalName>,
     #[prost(message, optional, tag = "3")]
     pub outcome: Option<Outcome>,
@@ -184,6 +186,9 @@ pub enum SignalName {
     Number(u32),
     #[prost(string, tag = "2")]
     Text(String),
+    /// An entry of a journal whose results are filled in.
+    #[prost(uint32, tag = "4")]
+    Entry(u32),
 }
 
 /// What is removed: the journal alone, or all; or state of an object that was cleared.

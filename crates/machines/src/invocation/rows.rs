@@ -428,9 +428,19 @@ pub struct Pending {
     /// Of a call: whom it called, raw.
     #[prost(bytes = "bytes", tag = "3")]
     pub callee: Bytes,
+    /// It has come, and before the entry that it completes: an awakeable of versions 1 and 2.
+    #[prost(message, optional, tag = "4")]
+    pub early: Option<Outcome>,
 }
 
 impl Stored for Pending {}
+
+impl Pending {
+    /// Whom it called.
+    pub fn called(&self) -> Option<Id> {
+        Id::of(&self.callee)
+    }
+}
 
 /// Who has an object, and who waits for it.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -6,6 +6,7 @@
 //! | word | journal | what else |
 //! |---|---|---|
 //! | a command | the command, byte for byte | by its operation, see [`Op`] |
+//! | the first ones, of a protocol without signals, by one that was cancelled before | those | what they wait for fails, see `filled` |
 //! | a result of its own (`Came`) | the notification | told back |
 //! | `Suspended`, and what it awaits is not ready | | `Suspended`; the conversation is over |
 //! | `Suspended`, and it is ready already | | another attempt at once |
@@ -23,7 +24,7 @@ use super::rows::{
     Came, Input, Kind, Line, Name, Notification, Origin, Outcome, Pending, Pin, Promise, ReplyTo, Status,
     Trouble, Value,
 };
-use super::{Body, Id, Invoke, Reply, Signal, SignalName, Work, completion, object, rows, said_line};
+use super::{Body, Id, Invoke, Reply, Signal, Work, completion, filled, object, rows, said_line};
 use crate::key::Address;
 use crate::step::At;
 use crate::view::{Stop, View};
@@ -109,18 +110,22 @@ pub enum Op {
         until: u64,
         id: u32,
     },
-    /// `reply` `None`: nobody waits for its end.
+    /// `callee_id` `None`: it is not told whom it called. `reply` `None`: nobody waits for its end.
     Invoke {
         callee: Id,
         origin: Box<Origin>,
         input: Input,
-        callee_id: u32,
+        callee_id: Option<u32>,
         reply: Option<u32>,
     },
     Signal {
         to: Id,
         name: Name,
         outcome: Option<Outcome>,
+    },
+    /// Somebody will complete that entry.
+    Awakeable {
+        id: u32,
     },
     Attach {
         to: Id,
@@ -147,6 +152,8 @@ pub(super) fn said(view: &mut View<'_>, at: At, address: &Address, words: &Words
         return Ok(Reply::Stale);
     }
     work.head.heard += 1;
+    work.want(&words.words)?;
+    let cancelled = work.was_cancelled_before(&words.pin)?;
     for word in &words.words {
         match word {
             Word::Command { kind, body, op } => {
@@ -167,6 +174,9 @@ pub(super) fn said(view: &mut View<'_>, at: At, address: &Address, words: &Words
         }
     }
     if !work.head.status().is_over() {
+        if cancelled && work.is_filled() {
+            work.cancel_entries()?;
+        }
         work.close();
     }
     Ok(Reply::Taken)
@@ -201,6 +211,37 @@ impl Work<'_, '_> {
         }
     }
 
+    /// Rows that the words look at: however many there are, one load does.
+    fn want(&self, words: &[Word]) -> Result<(), Stop> {
+        let ops = || {
+            words.iter().filter_map(|word| match word {
+                Word::Command { op, .. } => Some(op),
+                _ => None,
+            })
+        };
+        let mut keys: Vec<_> = ops()
+            .filter_map(|op| match op {
+                Op::Awakeable { id } => Some(rows::pending(self.address, *id)),
+                _ => None,
+            })
+            .collect();
+        if ops().any(Op::reads_object)
+            && let Some(object) = self.object()?
+        {
+            let found = object::load(self.view, &object)?;
+            keys.extend(ops().filter_map(|op| match op {
+                Op::GetState { key, .. } => Some(rows::state(&object, found.state_generation, key)),
+                Op::GetPromise { name, .. }
+                | Op::PeekPromise { name, .. }
+                | Op::CompletePromise { name, .. } => {
+                    Some(rows::promise(&object, found.promise_generation, name))
+                }
+                _ => None,
+            }));
+        }
+        self.view.want(&keys)
+    }
+
     fn operate(&mut self, op: &Op) -> Result<(), Stop> {
         match op {
             Op::None => {}
@@ -214,6 +255,7 @@ impl Work<'_, '_> {
             Op::Sleep { until, id } => self.sleep(*until, *id),
             Op::Invoke { .. } => self.invoke(op)?,
             Op::Signal { to, name, outcome } => self.send_signal(to, name, outcome.as_ref()),
+            Op::Awakeable { id } => self.awakeable(*id)?,
             Op::Attach { to, id } => self.ask(to, *id, Kind::Attach, Body::Attach),
             Op::Look { of, id } => self.ask(of, *id, Kind::Output, Body::Output),
         }
@@ -330,22 +372,15 @@ impl Work<'_, '_> {
         }
         self.view
             .send(&Address::invocation(callee), Body::Invoke(Box::new(invoke)));
-        self.notify(completion(
-            Kind::CallId,
-            *callee_id,
-            Came::Invocation(callee.bytes()),
-        ));
+        if let Some(id) = callee_id {
+            self.notify(completion(Kind::CallId, *id, Came::Invocation(callee.bytes())));
+        }
         Ok(())
     }
 
     fn send_signal(&mut self, to: &Id, name: &Name, outcome: Option<&Outcome>) {
-        let name = match name {
-            Name::Signal(number) => SignalName::Number(*number),
-            Name::NamedSignal(text) => SignalName::Text(text.clone()),
-            Name::Completion(_) => return,
-        };
         let signal = Signal {
-            name: Some(name),
+            name: Some(filled::letter_name(name)),
             outcome: outcome.cloned(),
         };
         self.view.send(&Address::invocation(to), Body::Signal(signal));
@@ -365,6 +400,9 @@ impl Work<'_, '_> {
     }
 
     fn suspend(&mut self, awaited: &Awaited) -> Result<(), Stop> {
+        if self.is_filled() {
+            return self.suspend_on_entries(awaited);
+        }
         let mut awaited = awaited.clone();
         let entries = self.journal()?;
         for entry in &entries {
@@ -385,12 +423,17 @@ impl Work<'_, '_> {
                 "it suspended on results that nobody can produce",
             ));
         } else {
-            self.view.hang_up(self.address);
-            self.head.set_status(Status::Suspended);
-            self.head.awaited = Some(awaited);
-            self.head.retry = None;
+            self.let_go(awaited);
         }
         Ok(())
+    }
+
+    /// Until something of that has come.
+    pub(super) fn let_go(&mut self, awaited: Awaited) {
+        self.view.hang_up(self.address);
+        self.head.set_status(Status::Suspended);
+        self.head.awaited = Some(awaited);
+        self.head.retry = None;
     }
 
     /// Whether something of it comes from elsewhere. A result of user code's own step does not, if it has let go of it.
@@ -404,14 +447,15 @@ impl Work<'_, '_> {
             .collect();
         self.view.want(&keys)?;
         for key in &keys {
-            if self.view.get(key)?.is_some() {
+            let pending: Option<Pending> = self.view.load(key)?;
+            if pending.is_some_and(|pending| pending.early.is_none()) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn fail(&mut self, failed: &Failed) -> Result<(), Stop> {
+    pub(super) fn fail(&mut self, failed: &Failed) -> Result<(), Stop> {
         let mut retry = self.head.retry.take().unwrap_or_default();
         let mut trouble = failed.trouble.clone();
         trouble.at = self.at.now.0;
@@ -457,6 +501,15 @@ impl Work<'_, '_> {
     }
 }
 
+impl Op {
+    fn reads_object(&self) -> bool {
+        matches!(
+            self,
+            Op::GetState { .. } | Op::GetPromise { .. } | Op::PeekPromise { .. } | Op::CompletePromise { .. }
+        )
+    }
+}
+
 impl rows::Rules {
     /// Before the attempt after so many failures.
     fn delay_ms(&self, failures: u32, jitter_milli: u32) -> u64 {
@@ -484,7 +537,7 @@ impl Words {
 }
 
 impl Failed {
-    fn of(code: u32, message: &str) -> Failed {
+    pub(super) fn of(code: u32, message: &str) -> Failed {
         Failed {
             trouble: Trouble {
                 code,
@@ -499,7 +552,7 @@ impl Failed {
     }
 }
 
-fn pending(kind: Kind) -> Pending {
+pub(super) fn pending(kind: Kind) -> Pending {
     Pending {
         source: kind.into(),
         ..Pending::default()

@@ -9,6 +9,7 @@ use crate::key::Table;
 use crate::testing::{Bench, Got};
 
 mod controls;
+mod filled;
 mod objects;
 
 const DAY_MS: u64 = 86_400_000;
@@ -429,7 +430,7 @@ fn invoke(callee: u8, reply: Option<u32>) -> Word {
         callee: id(callee),
         origin: Box::new(origin),
         input: Input::default(),
-        callee_id: 1,
+        callee_id: Some(1),
         reply,
     })
 }

@@ -217,3 +217,20 @@ fn more_empty_places_than_a_step_looks_at_are_skipped() {
     assert_eq!(Head::from_row(&row).expect("a head").status(), Status::Running);
     assert_eq!(Timestamp(1_000), world.bench.now);
 }
+
+#[test]
+fn many_keys_and_promises_are_read_in_one_step() {
+    let mut world = World::new();
+    drop(world.take(1, start(origin(TargetKind::Workflow), false)));
+    let get = |id: u32| {
+        let key = format!("key {id}").into();
+        command(Op::GetState { key, id })
+    };
+    let peek = |id: u32| {
+        let name = format!("promise {id}");
+        command(Op::PeekPromise { name, id })
+    };
+    let words: Vec<_> = (0..20).map(get).chain((20..40).map(peek)).collect();
+    assert_eq!(world.say(1, words), Reply::Taken);
+    assert_eq!(world.head(1).entries, 1 + 2 * 40);
+}

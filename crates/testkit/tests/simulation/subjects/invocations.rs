@@ -373,7 +373,7 @@ impl UserCode {
             callee,
             origin: Box::new(origin(TargetKind::Service, 0)),
             input: Input::default(),
-            callee_id: 3,
+            callee_id: Some(3),
             reply: Some(4),
         }
     }
