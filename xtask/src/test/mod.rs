@@ -85,6 +85,12 @@ const STEPS: &[Step] = &[
         advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
     },
     Step {
+        name: "Restate's JavaScript SDKs",
+        languages: &[Js],
+        run: |_| build("tests/restate/js", "npm", &["ci", "--no-audit", "--no-fund"]),
+        advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
+    },
+    Step {
         name: "Java clients",
         languages: &[Java],
         run: |_| build("tests/java", "mvn", &["-q", "-B", "package"]),
