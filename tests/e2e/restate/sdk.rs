@@ -39,6 +39,33 @@ pub(super) const TYPESCRIPT_1_17: Sdk = Sdk {
     command: &["node", "--import", "./polyfill.js", "services.js", "restate-1.17"],
 };
 
+pub(super) const RUST: Sdk = Sdk {
+    name: "Rust 0.13.0",
+    protocol: 6,
+    folder: "rust",
+    built: "target/debug/restate-services",
+    advice: "cargo build --target-dir target",
+    command: &["target/debug/restate-services"],
+};
+
+pub(super) const PYTHON: Sdk = Sdk {
+    name: "Python 1.3.0",
+    protocol: 6,
+    folder: "python",
+    built: "venv/bin/hypercorn",
+    advice: "python3 -m venv venv && venv/bin/pip install -r requirements.txt",
+    command: &["venv/bin/python", "services.py"],
+};
+
+pub(super) const GO: Sdk = Sdk {
+    name: "Go 1.2.0",
+    protocol: 6,
+    folder: "go",
+    built: "target/services",
+    advice: "go build -o target/services .",
+    command: &["target/services"],
+};
+
 /// A running program. It is killed with its drop.
 pub(super) struct Program {
     child: Child,
@@ -66,7 +93,12 @@ impl Program {
         assert!(built.exists(), "run `{}` in {}", sdk.advice, folder.display());
         let log = std::fs::File::options().create(true).append(true).open(log(work));
         let log = log.expect("a log file");
-        let mut child = Command::new(sdk.command[0])
+        // A path is one from there, a bare name is looked up.
+        let program = match sdk.command[0] {
+            path if path.contains('/') => folder.join(path),
+            name => name.into(),
+        };
+        let mut child = Command::new(program)
             .args(&sdk.command[1..])
             .arg(port.to_string())
             .arg(notes(work))
