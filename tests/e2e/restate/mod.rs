@@ -124,4 +124,5 @@ sdks! {
     rust { rust_0_13: RUST }
     python { python_1_3: PYTHON }
     go { go_1_2: GO }
+    java { java_2_4: JAVA }
 }

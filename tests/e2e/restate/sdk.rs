@@ -66,6 +66,15 @@ pub(super) const GO: Sdk = Sdk {
     command: &["target/services"],
 };
 
+pub(super) const JAVA: Sdk = Sdk {
+    name: "Java 2.4.0",
+    protocol: 6,
+    folder: "java",
+    built: "target/lib",
+    advice: "mvn -q package",
+    command: &["java", "-cp", "target/classes:target/lib/*", "belay.Main"],
+};
+
 /// A running program. It is killed with its drop.
 pub(super) struct Program {
     child: Child,

@@ -104,6 +104,12 @@ const STEPS: &[Step] = &[
         advice: "see whether Go reaches its module proxy; go.sum must fit go.mod",
     },
     Step {
+        name: "Restate's Java SDK",
+        languages: &[Java],
+        run: |_| build("tests/restate/java", "mvn", &["-q", "-B", "package"]),
+        advice: "see whether Maven reaches its repository, then read its first error",
+    },
+    Step {
         name: "Restate's Go SDK",
         languages: &[Go],
         run: |_| build("tests/restate/go", "go", &["build", "-o", "target/services", "."]),
