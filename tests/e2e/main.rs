@@ -19,4 +19,5 @@ mod primitives_crash;
 mod proxy;
 mod pubsub;
 mod reconfigure;
+mod restate;
 mod state;

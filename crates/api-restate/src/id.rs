@@ -4,7 +4,8 @@
 //! little-endian number, written in base 62 with the most significant digit first and zeros in front.
 
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use machines::invocation::Id;
 use machines::invocation::rows::Name;
 use sha2::{Digest, Sha256};
@@ -13,6 +14,11 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const KEY_DIGITS: usize = 11;
 const OWN_DIGITS: usize = 22;
+/// Padding or none: the Java SDK writes it, the others leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// How many partition keys the invocations of one service spread over.
 const BUCKETS: u64 = 512;
 
@@ -146,9 +152,7 @@ pub(crate) fn awakeable(text: &str) -> Result<(Id, Name), &'static str> {
             (_, Some(digits)) => (digits, Name::Completion),
             _ => return Err("it does not begin with sign_1 or prom_1"),
         };
-    let bytes = BASE64_URL_SAFE_NO_PAD
-        .decode(digits)
-        .map_err(|_| "it is no base64")?;
+    let bytes = BASE64.decode(digits).map_err(|_| "it is no base64")?;
     let (id, number) = bytes.split_first_chunk::<24>().ok_or("it is too short")?;
     let number = number.try_into().map_err(|_| "it has not 28 bytes")?;
     Ok((Id(*id), name(u32::from_be_bytes(number))))
@@ -182,6 +186,13 @@ mod tests {
             awakeable(&format!("prom_1{digits}")),
             Ok((id, Name::Completion(17)))
         );
+    }
+
+    #[test]
+    fn awakeables_of_the_java_sdk_are_padded() {
+        let bare = "sign_1qW7ktqy--NkBohjsifTsPNjM5GcHUT4hAAAAEQ";
+        assert_eq!(awakeable(&format!("{bare}==")), awakeable(bare));
+        assert!(awakeable(bare).is_ok());
     }
 
     #[test]

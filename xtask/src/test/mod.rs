@@ -28,9 +28,10 @@ pub enum Language {
     Js,
     Java,
     Go,
+    Python,
 }
 
-use Language::{Go, Java, Js, Rust};
+use Language::{Go, Java, Js, Python, Rust};
 
 struct Step {
     name: &'static str,
@@ -50,7 +51,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "system packages",
-        languages: &[Rust, Js, Java, Go],
+        languages: &[Rust, Js, Java, Go, Python],
         run: |options| system::ensure_packages(options.only),
         advice: "install what is named above by hand, or leave that language out with --only",
     },
@@ -85,6 +86,12 @@ const STEPS: &[Step] = &[
         advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
     },
     Step {
+        name: "Restate's JavaScript SDKs",
+        languages: &[Js],
+        run: |_| build("tests/restate/js", "npm", &["ci", "--no-audit", "--no-fund"]),
+        advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
+    },
+    Step {
         name: "Java clients",
         languages: &[Java],
         run: |_| build("tests/java", "mvn", &["-q", "-B", "package"]),
@@ -97,8 +104,42 @@ const STEPS: &[Step] = &[
         advice: "see whether Go reaches its module proxy; go.sum must fit go.mod",
     },
     Step {
+        name: "Restate's Java SDK",
+        languages: &[Java],
+        run: |_| build("tests/restate/java", "mvn", &["-q", "-B", "package"]),
+        advice: "see whether Maven reaches its repository, then read its first error",
+    },
+    Step {
+        name: "Restate's Go SDK",
+        languages: &[Go],
+        run: |_| build("tests/restate/go", "go", &["build", "-o", "target/services", "."]),
+        advice: "see whether Go reaches its module proxy; go.sum must fit go.mod",
+    },
+    Step {
+        name: "Restate's Rust SDK",
+        languages: &[Rust],
+        run: |_| {
+            build(
+                "tests/restate/rust",
+                "cargo",
+                &["build", "--locked", "--target-dir", "target"],
+            )
+        },
+        advice: "see whether cargo reaches crates.io; Cargo.lock must fit Cargo.toml",
+    },
+    Step {
+        name: "Restate's Python SDK",
+        languages: &[Python],
+        run: |_| {
+            build("tests/restate/python", "python3", &["-m", "venv", "venv"])?;
+            let install = ["install", "--quiet", "--requirement", "requirements.txt"];
+            build("tests/restate/python", "venv/bin/pip", &install)
+        },
+        advice: "see whether pip reaches its index; the versions are in requirements.txt",
+    },
+    Step {
         name: "tests",
-        languages: &[Rust, Js, Java, Go],
+        languages: &[Rust, Js, Java, Go, Python],
         run: tests,
         advice: "the first failure is above; `cargo test --workspace NAME` repeats one test",
     },
@@ -160,10 +201,23 @@ fn tests(options: &Options) -> Result<()> {
 fn test_arguments(only: Option<Language>) -> &'static [&'static str] {
     match only {
         None => &["test", "--workspace"],
-        Some(Rust) => &["test", "--workspace", "--", "--skip", "js::", "--skip", "java::"],
+        Some(Rust) => &[
+            "test",
+            "--workspace",
+            "--",
+            "--skip",
+            "js::",
+            "--skip",
+            "java::",
+            "--skip",
+            "go::",
+            "--skip",
+            "python::",
+        ],
         Some(Js) => &["test", "--package", "tests", "--", "js::"],
         Some(Java) => &["test", "--package", "tests", "--", "java::"],
         Some(Go) => &["test", "--package", "tests", "--", "go::"],
+        Some(Python) => &["test", "--package", "tests", "--", "python::"],
     }
 }
 
@@ -201,7 +255,7 @@ mod tests {
 
     #[test]
     fn every_language_has_its_steps_and_the_tests() {
-        for language in [Rust, Js, Java, Go] {
+        for language in [Rust, Js, Java, Go, Python] {
             let names: Vec<&str> = STEPS
                 .iter()
                 .filter(|step| step.languages.contains(&language))

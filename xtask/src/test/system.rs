@@ -7,8 +7,10 @@ use crate::command;
 
 /// Oldest JDK that the Java clients' build takes.
 const JDK_VERSION_MIN: u32 = 17;
-/// Oldest Go 1 that the Go clients' modules take: they have type parameters, and say so in `go.mod`.
-const GO_MINOR_MIN: u32 = 19;
+/// Oldest Go 1 that fetches the newer one which Restate's SDK asks for in its `go.mod`.
+const GO_MINOR_MIN: u32 = 21;
+/// Oldest Python 3 that Restate's SDK takes.
+const PYTHON_MINOR_MIN: u32 = 10;
 
 /// A program that the tests with a language's clients need.
 struct Tool {
@@ -65,7 +67,7 @@ const TOOLS: &[Tool] = &[
         packages: &["maven"],
     },
     Tool {
-        name: "Go 1.19 or newer",
+        name: "Go 1.21 or newer",
         language: Language::Go,
         works: || {
             command::answer("go", &["version"])
@@ -73,6 +75,22 @@ const TOOLS: &[Tool] = &[
                 .is_some_and(|minor| minor >= GO_MINOR_MIN)
         },
         packages: &["golang-go"],
+    },
+    Tool {
+        name: "Python 3.10 or newer",
+        language: Language::Python,
+        works: || {
+            command::answer("python3", &["--version"])
+                .and_then(|text| python_minor(&text))
+                .is_some_and(|minor| minor >= PYTHON_MINOR_MIN)
+        },
+        packages: &["python3"],
+    },
+    Tool {
+        name: "venv of Python",
+        language: Language::Python,
+        works: || command::answer("python3", &["-m", "ensurepip", "--version"]).is_some(),
+        packages: &["python3-venv"],
     },
 ];
 
@@ -163,6 +181,16 @@ fn go_minor(text: &str) -> Option<u32> {
         .ok()
 }
 
+/// The minor version that `python3 --version` tells.
+fn python_minor(text: &str) -> Option<u32> {
+    let version = text.split_whitespace().find_map(|word| word.strip_prefix("3."))?;
+    version
+        .split(|letter: char| !letter.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,11 +214,18 @@ mod tests {
     }
 
     #[test]
+    fn python_versions_are_read() {
+        assert_eq!(python_minor("Python 3.11.7\n"), Some(11));
+        assert_eq!(python_minor("Python 2.7.18\n"), None);
+    }
+
+    #[test]
     fn a_language_needs_only_its_own_tools() {
         let names = |language| names(&needed(Some(language)));
         assert_eq!(names(Language::Rust), "nginx, unshare");
         assert_eq!(names(Language::Js), "node, npm");
         assert_eq!(names(Language::Java), "JDK 17 or newer, maven");
-        assert_eq!(names(Language::Go), "Go 1.19 or newer");
+        assert_eq!(names(Language::Go), "Go 1.21 or newer");
+        assert_eq!(names(Language::Python), "Python 3.10 or newer, venv of Python");
     }
 }
