@@ -120,7 +120,11 @@ macro_rules! sdks {
 }
 
 sdks! {
-    js { typescript_1_14: TYPESCRIPT_1_14, typescript_1_17: TYPESCRIPT_1_17 }
+    js {
+        typescript_1_14: TYPESCRIPT_1_14,
+        typescript_1_17: TYPESCRIPT_1_17,
+        typescript_1_17_over_http_11: TYPESCRIPT_1_17_HTTP_11,
+    }
     rust { rust_0_13: RUST }
     python { python_1_3: PYTHON }
     go { go_1_2: GO }

@@ -18,6 +18,8 @@ pub(super) struct Sdk {
     advice: &'static str,
     /// The command in that folder, without port and file.
     command: &'static [&'static str],
+    /// Registered with `use_http_11`.
+    pub(super) http_11: bool,
 }
 
 pub(super) const TYPESCRIPT_1_14: Sdk = Sdk {
@@ -26,7 +28,8 @@ pub(super) const TYPESCRIPT_1_14: Sdk = Sdk {
     folder: "js",
     built: "node_modules/restate-1.14",
     advice: "npm ci",
-    command: &["node", "services.js", "restate-1.14"],
+    command: &["node", "services.js", "restate-1.14", "http2"],
+    http_11: false,
 };
 
 /// Its package wants Node 22 without saying so; the polyfill lets it run on Node 20.
@@ -36,7 +39,31 @@ pub(super) const TYPESCRIPT_1_17: Sdk = Sdk {
     folder: "js",
     built: "node_modules/restate-1.17",
     advice: "npm ci",
-    command: &["node", "--import", "./polyfill.js", "services.js", "restate-1.17"],
+    command: &[
+        "node",
+        "--import",
+        "./polyfill.js",
+        "services.js",
+        "restate-1.17",
+        "http2",
+    ],
+    http_11: false,
+};
+
+/// Request, then answer: it suspends whenever it waits for anything. Not with 1.14, which takes the end of a request over
+/// HTTP/1.1 for that of the connection and gives up.
+pub(super) const TYPESCRIPT_1_17_HTTP_11: Sdk = Sdk {
+    name: "TypeScript 1.17.2 over HTTP/1.1",
+    command: &[
+        "node",
+        "--import",
+        "./polyfill.js",
+        "services.js",
+        "restate-1.17",
+        "http",
+    ],
+    http_11: true,
+    ..TYPESCRIPT_1_17
 };
 
 pub(super) const RUST: Sdk = Sdk {
@@ -46,6 +73,7 @@ pub(super) const RUST: Sdk = Sdk {
     built: "target/debug/restate-services",
     advice: "cargo build --target-dir target",
     command: &["target/debug/restate-services"],
+    http_11: false,
 };
 
 pub(super) const PYTHON: Sdk = Sdk {
@@ -55,6 +83,7 @@ pub(super) const PYTHON: Sdk = Sdk {
     built: "venv/bin/hypercorn",
     advice: "python3 -m venv venv && venv/bin/pip install -r requirements.txt",
     command: &["venv/bin/python", "services.py"],
+    http_11: false,
 };
 
 pub(super) const GO: Sdk = Sdk {
@@ -64,6 +93,7 @@ pub(super) const GO: Sdk = Sdk {
     built: "target/services",
     advice: "go build -o target/services .",
     command: &["target/services"],
+    http_11: false,
 };
 
 pub(super) const JAVA: Sdk = Sdk {
@@ -73,6 +103,7 @@ pub(super) const JAVA: Sdk = Sdk {
     built: "target/lib",
     advice: "mvn -q package",
     command: &["java", "-cp", "target/classes:target/lib/*", "belay.Main"],
+    http_11: false,
 };
 
 /// A running program. It is killed with its drop.

@@ -57,7 +57,8 @@ impl World {
             http: Client::builder(hyper_util::rt::TokioExecutor::new()).build_http(),
         };
         let uri = format!("http://127.0.0.1:{}", world.services.port);
-        let deployment = world.admin("POST", "deployments", &json!({ "uri": uri })).await;
+        let request = json!({"uri": uri, "use_http_11": sdk.http_11});
+        let deployment = world.admin("POST", "deployments", &request).await;
         assert_eq!(deployment.status, 201, "{deployment:?}\n{}", world.said());
         world
     }

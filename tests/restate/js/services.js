@@ -1,10 +1,10 @@
-// The services of ../README.md: `node services.js PACKAGE PORT FILE`.
+// The services of ../README.md: `node services.js PACKAGE http|http2 PORT FILE`.
 
 import { appendFileSync, readFileSync } from "node:fs";
-import { createServer } from "node:http2";
 import { setTimeout as wait } from "node:timers/promises";
 
-const [name, port, file] = process.argv.slice(2);
+const [name, protocol, port, file] = process.argv.slice(2);
+const { createServer } = await import(`node:${protocol}`);
 const restate = await import(name);
 
 const note = (key, what) => appendFileSync(file, `${key} ${what}\n`);
