@@ -133,7 +133,9 @@ const STEPS: &[Step] = &[
         run: |_| {
             build("tests/restate/python", "python3", &["-m", "venv", "venv"])?;
             let install = ["install", "--quiet", "--requirement", "requirements.txt"];
-            build("tests/restate/python", "venv/bin/pip", &install)
+            // By its whole path: what a relative one means beside another working directory differs.
+            let pip = workspace::root().join("tests/restate/python/venv/bin/pip");
+            build("tests/restate/python", &pip.to_string_lossy(), &install)
         },
         advice: "see whether pip reaches its index; the versions are in requirements.txt",
     },
