@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/atomix/atomix/api/errors"
 	countermapv1 "github.com/atomix/atomix/api/runtime/countermap/v1"
 )
@@ -32,8 +35,31 @@ func countermaps(s *session) {
 	gives(s.checks, "nothing is left then", uint32(0))(size.GetSize_(), err)
 	entries := s.counterMapEntries(m2, name, false)
 	entries.ends("a list of nothing ends at once")
+	counterMapLocks(s, name)
 	_, err = m.Close(ctx, &countermapv1.CloseRequest{ID: id(name)})
 	s.succeeds("a counter map is closed", err)
+}
+
+// counterMapLocks: keys of a counter map for one connection.
+func counterMapLocks(s *session, name string) {
+	var stubs []countermapv1.CounterMapClient
+	for i := 0; i < 3; i++ {
+		stubs = append(stubs, countermapv1.NewCounterMapClient(s.stubs(s.client())))
+	}
+	keysLocked(s, locker{
+		lock: func(ctx context.Context, by int, timeout *time.Duration, keys ...string) error {
+			_, err := stubs[by].Lock(ctx, &countermapv1.LockRequest{ID: id(name), Keys: keys, Timeout: timeout})
+			return err
+		},
+		unlock: func(ctx context.Context, by int, keys ...string) error {
+			_, err := stubs[by].Unlock(ctx, &countermapv1.UnlockRequest{ID: id(name), Keys: keys})
+			return err
+		},
+		close: func(ctx context.Context, by int) error {
+			_, err := stubs[by].Close(ctx, &countermapv1.CloseRequest{ID: id(name)})
+			return err
+		},
+	})
 }
 
 func counterMapNumbers(s *session, m countermapv1.CounterMapClient, name string) {

@@ -151,46 +151,60 @@ func mapStub(s *session, name string) {
 
 // mapLocks: keys of a map for one connection, which the SDK has no call for.
 func mapLocks(s *session, name string) {
-	ctx := s.ctx()
-	connections := []*client.Client{s.client(), s.client(), s.client()}
 	var stubs []mapv1.MapClient
-	for _, connection := range connections {
-		stubs = append(stubs, mapv1.NewMapClient(s.stubs(connection)))
+	for i := 0; i < 3; i++ {
+		stubs = append(stubs, mapv1.NewMapClient(s.stubs(s.client())))
 	}
-	lock := func(ctx context.Context, by int, timeout *time.Duration, keys ...string) error {
-		_, err := stubs[by].Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: keys, Timeout: timeout})
-		return err
-	}
-	unlock := func(by int, keys ...string) error {
-		_, err := stubs[by].Unlock(ctx, &mapv1.UnlockRequest{ID: id(name), Keys: keys})
-		return err
-	}
+	keysLocked(s, locker{
+		lock: func(ctx context.Context, by int, timeout *time.Duration, keys ...string) error {
+			_, err := stubs[by].Lock(ctx, &mapv1.LockRequest{ID: id(name), Keys: keys, Timeout: timeout})
+			return err
+		},
+		unlock: func(ctx context.Context, by int, keys ...string) error {
+			_, err := stubs[by].Unlock(ctx, &mapv1.UnlockRequest{ID: id(name), Keys: keys})
+			return err
+		},
+		close: func(ctx context.Context, by int) error {
+			_, err := stubs[by].Close(ctx, &mapv1.CloseRequest{ID: id(name)})
+			return err
+		},
+	})
+}
+
+// locker locks keys of something, by one of three connections.
+type locker struct {
+	lock   func(ctx context.Context, by int, timeout *time.Duration, keys ...string) error
+	unlock func(ctx context.Context, by int, keys ...string) error
+	close  func(ctx context.Context, by int) error
+}
+
+// keysLocked: all or none, in the order of coming, and for no longer than a session.
+func keysLocked(s *session, l locker) {
+	ctx := s.ctx()
 	wait := func(ctx context.Context, by int, keys ...string) chan error {
 		done := make(chan error, 1)
-		go func() { done <- lock(ctx, by, nil, keys...) }()
+		go func() { done <- l.lock(ctx, by, nil, keys...) }()
 		queued()
 		return done
 	}
 	now, soon := time.Duration(0), 300*time.Millisecond
-	s.need("lock two keys that are free", lock(ctx, 0, nil, "k", "l"))
-	s.refused("a key that is held is refused to a try", lock(ctx, 1, &now, "l", "m"), errors.Conflict)
-	s.succeeds("and nothing of that try is held", lock(ctx, 1, &now, "m"))
-	s.refused("a wait with a timeout ends with a conflict", lock(ctx, 1, &soon, "k"), errors.Conflict)
-	s.refused("keys of another connection are not unlocked", unlock(1, "k"), errors.Conflict)
+	s.need("lock two keys that are free", l.lock(ctx, 0, nil, "k", "l"))
+	s.refused("a key that is held is refused to a try", l.lock(ctx, 1, &now, "l", "m"), errors.Conflict)
+	s.succeeds("and nothing of that try is held", l.lock(ctx, 1, &now, "m"))
+	s.refused("a wait with a timeout ends with a conflict", l.lock(ctx, 1, &soon, "k"), errors.Conflict)
+	s.refused("keys of another connection are not unlocked", l.unlock(ctx, 1, "k"), errors.Conflict)
 	cancelled, cancel := context.WithCancel(ctx)
 	gone := wait(cancelled, 1, "k")
 	next := wait(ctx, 2, "k")
 	cancel()
 	s.holds("a cancelled wait ends", <-gone != nil, "no error", "an error")
-	s.need("unlock one of two keys", unlock(0, "k"))
+	s.need("unlock one of two keys", l.unlock(ctx, 0, "k"))
 	s.succeeds("who waits gets it, past one who has gone", <-next)
-	s.refused("the other one is still held", lock(ctx, 2, &now, "l"), errors.Conflict)
+	s.refused("the other one is still held", l.lock(ctx, 2, &now, "l"), errors.Conflict)
 	last := wait(ctx, 1, "l")
-	_, err := stubs[0].Close(ctx, &mapv1.CloseRequest{ID: id(name)})
-	s.need("close the map on the connection of its holder", err)
+	s.need("close on the connection of its holder", l.close(ctx, 0))
 	s.succeeds("what a closed session held goes to who waits", <-last)
-	_, err = stubs[1].Lock(ctx, &mapv1.LockRequest{ID: id(name)})
-	s.refused("no key at all is refused", err, errors.Invalid)
+	s.refused("no key at all is refused", l.lock(ctx, 1, nil), errors.Invalid)
 }
 
 func mapTTLs(s *session, m texts) {

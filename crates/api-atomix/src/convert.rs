@@ -1,11 +1,12 @@
 //! What several types have in common.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::{Error, codes, limits};
 use tonic::Status;
 
-use crate::error::status;
+use crate::error::{missing, status};
 
 /// In a second.
 const NANOS: i128 = 1_000_000_000;
@@ -30,6 +31,14 @@ pub(crate) fn ttl(ttl: Option<prost_types::Duration>) -> Result<Option<Duration>
 /// A size, in the bits that the wire has for it.
 pub(crate) fn count(size: u64) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+/// What is to be locked: a key that is named twice is one.
+pub(crate) fn locked_keys(keys: Vec<String>) -> Result<BTreeSet<String>, Status> {
+    if keys.is_empty() {
+        return Err(missing("a key"));
+    }
+    Ok(keys.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use wire::atomix::countermap as pb;
 use wire::atomix::runtime::PrimitiveId;
 
 use crate::collections::{self, Heard, Telling};
-use crate::convert::count;
+use crate::convert::{count, locked_keys, ttl};
 use crate::error;
 use crate::opening::opening;
 use crate::service::Service;
@@ -109,15 +109,31 @@ impl pb::counter_map_server::CounterMap for Service {
         Ok(Response::new(pb::ClearResponse {}))
     }
 
-    async fn lock(&self, _request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
-        Err(error::not_offered("locking a counter map's keys"))
+    async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        let (keys, timeout) = (locked_keys(request.keys)?, ttl(request.timeout)?);
+        let map = self.find(request.id, Type::CounterMap).await?;
+        let lock = |session| Command::Lock {
+            keys,
+            session,
+            timeout,
+        };
+        let Reply::Locked = self.hold(&extensions, &map, lock).await? else {
+            return Err(error::another_answer());
+        };
+        Ok(Response::new(pb::LockResponse {}))
     }
 
     async fn unlock(
         &self,
-        _request: Request<pb::UnlockRequest>,
+        request: Request<pb::UnlockRequest>,
     ) -> Result<Response<pb::UnlockResponse>, Status> {
-        Err(error::not_offered("locking a counter map's keys"))
+        let (_, extensions, request) = request.into_parts();
+        let keys = locked_keys(request.keys)?;
+        let map = self.find(request.id, Type::CounterMap).await?;
+        let unlock = |session| Command::Unlock { keys, session };
+        self.hold(&extensions, &map, unlock).await?;
+        Ok(Response::new(pb::UnlockResponse {}))
     }
 
     async fn events(

@@ -53,14 +53,6 @@ pub(crate) fn no_peer() -> Status {
     status(&Error::new(codes::INTERNAL, "the call's connection is not known"))
 }
 
-/// A call that is there and does nothing so far.
-pub(crate) fn not_offered(what: &str) -> Status {
-    status(&Error::new(
-        codes::UNIMPLEMENTED,
-        format!("{what} is not offered"),
-    ))
-}
-
 pub(crate) fn another_answer() -> Status {
     status(&Error::new(
         codes::INTERNAL,

@@ -82,5 +82,6 @@ pub mod names {
     pub const WAITING: &[&str] = &[
         "/atomix.runtime.lock.v1.Lock/Lock",
         "/atomix.runtime.map.v1.Map/Lock",
+        "/atomix.runtime.countermap.v1.CounterMap/Lock",
     ];
 }

@@ -1,7 +1,5 @@
 //! `Map` and `Maps` (spec 2.7).
 
-use std::collections::BTreeSet;
-
 use machines::Event;
 use machines::engine::Happened;
 use machines::primitive::collection::Listed;
@@ -13,7 +11,7 @@ use wire::atomix::map::commit_request::operation::Operation;
 use wire::atomix::map::commit_response;
 
 use crate::collections::{self, Heard, Telling};
-use crate::convert::{count, ttl};
+use crate::convert::{count, locked_keys, ttl};
 use crate::error;
 use crate::opening::opening;
 use crate::service::{Service, Target};
@@ -126,7 +124,7 @@ impl pb::map_server::Map for Service {
     /// Waits, for ever when no timeout is given. A client that goes away meanwhile drops this, and so leaves the queue.
     async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let (keys, timeout) = (keys(request.keys)?, ttl(request.timeout)?);
+        let (keys, timeout) = (locked_keys(request.keys)?, ttl(request.timeout)?);
         let map = self.find(request.id, Type::Map).await?;
         let lock = |session| Command::Lock {
             keys,
@@ -144,7 +142,7 @@ impl pb::map_server::Map for Service {
         request: Request<pb::UnlockRequest>,
     ) -> Result<Response<pb::UnlockResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let keys = keys(request.keys)?;
+        let keys = locked_keys(request.keys)?;
         let map = self.find(request.id, Type::Map).await?;
         let unlock = |session| Command::Unlock { keys, session };
         self.hold(&extensions, &map, unlock).await?;
@@ -227,14 +225,6 @@ fn versioned(versioned: &Versioned) -> pb::VersionedValue {
         value: versioned.value.clone(),
         version: versioned.version,
     }
-}
-
-/// What is to be locked: a key that is named twice is one.
-fn keys(keys: Vec<String>) -> Result<BTreeSet<String>, Status> {
-    if keys.is_empty() {
-        return Err(error::missing("a key"));
-    }
-    Ok(keys.into_iter().collect())
 }
 
 fn written(changed: Changed) -> Result<(u64, Option<pb::VersionedValue>), Status> {

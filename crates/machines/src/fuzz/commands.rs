@@ -174,6 +174,17 @@ fn of_counter_maps() -> Vec<Command> {
         countermap::Command::Add { key: key(), delta }.into(),
         countermap::Command::Remove { key: key(), expect }.into(),
         countermap::Command::Clear.into(),
+        countermap::Command::Lock {
+            keys: [key()].into(),
+            session: SESSION,
+            timeout: None,
+        }
+        .into(),
+        countermap::Command::Unlock {
+            keys: [key()].into(),
+            session: SESSION,
+        }
+        .into(),
     ]
 }
 

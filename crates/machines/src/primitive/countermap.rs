@@ -8,15 +8,19 @@
 //! | `Add` | as if it were 0 | the sum, which wraps | |
 //! | `Remove` | `NotFound` | removed | `Aborted` |
 //! | `Clear` | nothing | removed | |
+//! | `Lock`, `Unlock` | keys for a session, whether there are entries or not: see `locks` | | |
 //!
 //! Every answer is the value before, 0 for none. An expected 0 is a 0, and not "any". `Get` of what is not there is `NotFound`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use base::{Error, Result, Timestamp, codes};
 use bytes::Bytes;
 
-use super::Type;
 use super::collection::{self, Entries, Kind, Row};
-use crate::key::Address;
+use super::{Type, locks};
+use crate::key::{Address, Session};
 use crate::step::{Answer, At};
 use crate::view::{Stop, View};
 
@@ -25,12 +29,38 @@ mod tests;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Set { key: String, value: i64 },
-    Insert { key: String, value: i64 },
-    Update { key: String, value: i64, expect: i64 },
-    Add { key: String, delta: i64 },
-    Remove { key: String, expect: i64 },
+    Set {
+        key: String,
+        value: i64,
+    },
+    Insert {
+        key: String,
+        value: i64,
+    },
+    Update {
+        key: String,
+        value: i64,
+        expect: i64,
+    },
+    Add {
+        key: String,
+        delta: i64,
+    },
+    Remove {
+        key: String,
+        expect: i64,
+    },
     Clear,
+    /// `timeout` `None`: waits for ever.
+    Lock {
+        keys: BTreeSet<String>,
+        session: Session,
+        timeout: Option<Duration>,
+    },
+    Unlock {
+        keys: BTreeSet<String>,
+        session: Session,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +74,8 @@ pub enum Reply {
     /// What was there before a change.
     Before(i64),
     Cleared,
+    Locked,
+    Unlocked,
     Found(i64),
     Size(u64),
 }
@@ -86,8 +118,19 @@ pub(super) fn apply(
     address: &Address,
     command: &Command,
 ) -> Result<Answer, Stop> {
-    let mut entries = Entries::open(view, at, address, &KIND, key(command))?;
-    let reply = match command {
+    let change = match command {
+        Command::Lock {
+            keys,
+            session,
+            timeout,
+        } => return locks::lock(&locks::COUNTER_MAP, view, at, address, keys, (*session, *timeout)),
+        Command::Unlock { keys, session } => {
+            return locks::unlock(&locks::COUNTER_MAP, view, at, address, keys, *session);
+        }
+        change => change,
+    };
+    let mut entries = Entries::open(view, at, address, &KIND, key(change))?;
+    let reply = match change {
         Command::Set { key, value } => put(&mut entries, key, |_| *value)?,
         Command::Insert { key, value } => {
             entries.missing(key)?;
@@ -108,7 +151,8 @@ pub(super) fn apply(
             entries.view.emit(Event::Removed { key, was });
             Reply::Before(was)
         }
-        Command::Clear => {
+        // Those of locks have their answer.
+        Command::Clear | Command::Lock { .. } | Command::Unlock { .. } => {
             entries.clear();
             Reply::Cleared
         }
@@ -134,7 +178,7 @@ fn key(command: &Command) -> Option<&str> {
         | Command::Update { key, .. }
         | Command::Add { key, .. }
         | Command::Remove { key, .. } => Some(key),
-        Command::Clear => None,
+        Command::Clear | Command::Lock { .. } | Command::Unlock { .. } => None,
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `Change` | one change |
 //! | `Commit` | all of them or, when one is refused, none; each key once, else `Aborted` |
 //! | `Clear` | removes everything, in one step of fixed cost (see `collection`) |
-//! | `Lock`, `Unlock` | keys for a session, whether there are entries or not: see [`locks`] |
+//! | `Lock`, `Unlock` | keys for a session, whether there are entries or not: see `locks` |
 //!
 //! Each write takes the step's index as version, so all writes of a commit have the same, and its time to live, or none.
 //! `Get` of what is not there is `NotFound`.
@@ -25,13 +25,11 @@ use base::{Error, Result, Timestamp, codes};
 use bytes::Bytes;
 
 use super::collection::{self, Entries, Kind, Row};
-use super::{Type, Versioned, version};
+use super::{Type, Versioned, locks, version};
 use crate::key::{Address, Session};
 use crate::message::Expire;
 use crate::step::{Answer, At};
 use crate::view::{Stop, View};
-
-pub(super) mod locks;
 
 #[cfg(test)]
 mod tests;
@@ -166,8 +164,10 @@ pub(super) fn apply(
             keys,
             session,
             timeout,
-        } => return locks::lock(view, at, address, keys, (*session, *timeout)),
-        Command::Unlock { keys, session } => return locks::unlock(view, at, address, keys, *session),
+        } => return locks::lock(&locks::MAP, view, at, address, keys, (*session, *timeout)),
+        Command::Unlock { keys, session } => {
+            return locks::unlock(&locks::MAP, view, at, address, keys, *session);
+        }
     };
     Ok(Answer::Now(reply.into()))
 }

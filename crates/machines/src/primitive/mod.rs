@@ -24,6 +24,7 @@ pub mod set;
 pub mod topic;
 pub mod value;
 
+mod locks;
 mod session;
 mod size;
 mod ttl;
@@ -179,6 +180,7 @@ impl Command {
         match self {
             Command::Lock(lock::Command::Lock { .. }) => Some(Type::Lock),
             Command::Map(map::Command::Lock { .. }) => Some(Type::Map),
+            Command::CounterMap(countermap::Command::Lock { .. }) => Some(Type::CounterMap),
             _ => None,
         }
     }
@@ -218,7 +220,10 @@ pub(crate) fn sweep(view: &mut View<'_>, at: At, address: &Address, sweep: &Swee
 pub(crate) fn wait_over(view: &mut View<'_>, at: At, address: &Address, over: &WaitOver) -> Result<(), Stop> {
     match Type::of_number(over.primitive) {
         Some(Type::Lock) => lock::wait_over(view, at, address, over.request.into()),
-        Some(Type::Map) => map::locks::wait_over(view, at, address, over.request.into()),
+        Some(Type::Map) => locks::wait_over(&locks::MAP, view, at, address, over.request.into()),
+        Some(Type::CounterMap) => {
+            locks::wait_over(&locks::COUNTER_MAP, view, at, address, over.request.into())
+        }
         _ => Ok(()),
     }
 }
@@ -231,7 +236,8 @@ pub(crate) fn abandoned(
 ) -> Result<(), Stop> {
     match primitive {
         Type::Lock => lock::abandoned(view, at, address, request),
-        Type::Map => map::locks::abandoned(view, at, address, request),
+        Type::Map => locks::abandoned(&locks::MAP, view, at, address, request),
+        Type::CounterMap => locks::abandoned(&locks::COUNTER_MAP, view, at, address, request),
         _ => Ok(()),
     }
 }
@@ -263,7 +269,8 @@ fn free(
 ) -> Result<(), Stop> {
     match primitive {
         Some(Type::Lock) => lock::session_over(view, at, address, session),
-        Some(Type::Map) => map::locks::session_over(view, at, address, session),
+        Some(Type::Map) => locks::session_over(&locks::MAP, view, at, address, session),
+        Some(Type::CounterMap) => locks::session_over(&locks::COUNTER_MAP, view, at, address, session),
         Some(Type::LeaderElection) => election::session_over(view, at, address, session),
         _ => Ok(()),
     }

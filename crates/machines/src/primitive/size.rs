@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Command, indexedmap, list, map, multimap, set, topic, value};
+use super::{Command, countermap, indexedmap, list, map, multimap, set, topic, value};
 
 pub(super) fn held_bytes(command: &Command) -> usize {
     match command {
@@ -13,10 +13,13 @@ pub(super) fn held_bytes(command: &Command) -> usize {
         Command::List(command) => list(command),
         Command::Topic(topic::Command::Publish { payload }) => payload.len(),
         Command::IndexedMap(command) => indexedmap(command),
+        Command::CounterMap(
+            countermap::Command::Lock { keys, .. } | countermap::Command::Unlock { keys, .. },
+        ) => texts(keys),
         // A name of limited length, or nothing.
         Command::Counter(_)
-        | Command::Set(set::Command::Clear)
         | Command::CounterMap(_)
+        | Command::Set(set::Command::Clear)
         | Command::Lock(_)
         | Command::LeaderElection(_) => 0,
     }

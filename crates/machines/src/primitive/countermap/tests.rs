@@ -150,6 +150,7 @@ proptest! {
                     Command::Add { key, delta } => *model.entry(key.clone()).or_default() += delta,
                     Command::Remove { key, .. } => drop(model.remove(key)),
                     Command::Clear => model.clear(),
+                    Command::Lock { .. } | Command::Unlock { .. } => {}
                 }
             }
             prop_assert_eq!(outcome(bench.apply(command)), expected);
@@ -162,4 +163,39 @@ proptest! {
             prop_assert_eq!(size.ok(), Some(Ok(Reply::Size(model.len() as u64))));
         }
     }
+}
+
+#[test]
+fn its_keys_are_locked_as_those_of_a_map() {
+    let mut bench = Bench::new();
+    let lock = |session| Command::Lock {
+        keys: ["a".to_owned()].into(),
+        session: Session(session),
+        timeout: None,
+    };
+    assert!(matches!(
+        bench.apply(lock(1)),
+        Got::Now(reply) if Reply::try_from(reply.clone()) == Ok(Reply::Locked)
+    ));
+    assert!(matches!(bench.apply(lock(2)), Got::Later(_)));
+    let unlock = |session| Command::Unlock {
+        keys: ["a".to_owned()].into(),
+        session: Session(session),
+    };
+    assert!(matches!(bench.apply(unlock(2)), Got::Refused(_)));
+    bench.apply(unlock(1));
+    let (_, granted) = bench.answers.pop().expect("who waits is answered");
+    let granted = granted.expect("it is granted");
+    assert_eq!(Reply::try_from(granted), Ok(Reply::Locked));
+    // Its caller never took the answer: the key is free again.
+    bench.apply(crate::step::Command::Abandoned {
+        primitive: Type::CounterMap,
+        request: crate::step::Request { epoch: 1, number: 2 },
+    });
+    assert!(matches!(bench.apply(lock(3)), Got::Now(_)));
+    bench.apply(crate::step::Command::SessionLost {
+        session: Session(3),
+        over_at: bench.now,
+    });
+    assert!(matches!(bench.apply(lock(4)), Got::Now(_)));
 }

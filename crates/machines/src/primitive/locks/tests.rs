@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::key::Table;
+use crate::primitive::map::Reply;
 use crate::primitive::map::{Change, Command, To};
 use crate::step::Command as Step;
 use crate::testing::{Bench, Got};

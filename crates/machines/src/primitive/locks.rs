@@ -1,5 +1,5 @@
-//! Keys of a map that sessions hold, with a queue. Source: Atomix map v1, `Lock` and `Unlock` (spec 2.7), which its first
-//! implementation did not have: they are to keys of a map what a lock is to its name (spec 2.6).
+//! Keys of a map, or of a counter map, that sessions hold, with a queue. Source: Atomix map v1 and counter map v1, `Lock` and
+//! `Unlock` (spec 2.7), which their first implementation did not have: they are to keys what a lock is to its name (spec 2.6).
 //!
 //! | command | its keys are free, nobody who waits wants one | else |
 //! |---|---|---|
@@ -24,16 +24,34 @@ use std::time::Duration;
 use base::{Error, Result, codes, limits};
 use prost::Message;
 
-use super::Reply;
+use super::waiting::{CALLER_HAS_GONE, SESSION_HAS_ENDED, TIME_IS_OVER, Waiter};
+use super::{Type, collection, countermap, map, session};
 use crate::key::{Address, Key, Session};
-use crate::primitive::waiting::{CALLER_HAS_GONE, SESSION_HAS_ENDED, TIME_IS_OVER, Waiter};
-use crate::primitive::{Type, collection, session};
 use crate::row::Stored;
 use crate::step::{self, Answer, At, Request};
 use crate::view::{Stop, View};
 
 #[cfg(test)]
 mod tests;
+
+/// Whose keys they are, and what that one answers.
+pub(super) struct Of {
+    primitive: Type,
+    locked: fn() -> step::Reply,
+    unlocked: fn() -> step::Reply,
+}
+
+pub(super) static MAP: Of = Of {
+    primitive: Type::Map,
+    locked: || map::Reply::Locked.into(),
+    unlocked: || map::Reply::Unlocked.into(),
+};
+
+pub(super) static COUNTER_MAP: Of = Of {
+    primitive: Type::CounterMap,
+    locked: || countermap::Reply::Locked.into(),
+    unlocked: || countermap::Reply::Unlocked.into(),
+};
 
 /// After the head and the entries.
 const LOCKS: u8 = 2;
@@ -60,6 +78,7 @@ struct Claim {
 }
 
 pub(super) fn lock(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
@@ -71,30 +90,31 @@ pub(super) fn lock(
         by: Waiter::new(at, session, timeout),
         keys: keys.iter().cloned().collect(),
     };
-    change(view, at, address, |view, locks| {
+    change(of, view, at, address, |view, locks| {
         if locks.is_free(&claim, locks.queue.len()) {
             locks.check_room(&claim)?;
             locks.held.push(claim);
-            return Ok(Answer::Now(Reply::Locked.into()));
+            return Ok(Answer::Now((of.locked)()));
         }
         if claim.by.is_over(at.now) {
             return Err(Error::new(codes::LOCK_HELD, "one of the keys is held, or waited for").into());
         }
         locks.check_room(&claim)?;
-        claim.by.set_timer(view, address, Type::Map);
+        claim.by.set_timer(view, address, of.primitive);
         locks.queue.push(claim);
         Ok(Answer::Later)
     })
 }
 
 pub(super) fn unlock(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
     keys: &BTreeSet<String>,
     session: Session,
 ) -> Result<Answer, Stop> {
-    change(view, at, address, |view, locks| {
+    change(of, view, at, address, |view, locks| {
         let holds = |key: &String| {
             locks
                 .held
@@ -111,18 +131,20 @@ pub(super) fn unlock(
         for claim in locks.held.iter_mut().filter(|claim| claim.by.is_of(session)) {
             claim.keys.retain(|key| !keys.contains(key));
         }
-        locks.settle(view, at, address);
-        Ok(Answer::Now(Reply::Unlocked.into()))
+        locks.settle(of, view, at, address);
+        Ok(Answer::Now((of.unlocked)()))
     })
 }
 
-pub(in crate::primitive) fn wait_over(
+pub(super) fn wait_over(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
     request: Request,
 ) -> Result<(), Stop> {
     free(
+        of,
         view,
         at,
         address,
@@ -132,13 +154,15 @@ pub(in crate::primitive) fn wait_over(
     )
 }
 
-pub(in crate::primitive) fn abandoned(
+pub(super) fn abandoned(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
     request: Request,
 ) -> Result<(), Stop> {
     free(
+        of,
         view,
         at,
         address,
@@ -148,13 +172,15 @@ pub(in crate::primitive) fn abandoned(
     )
 }
 
-pub(in crate::primitive) fn session_over(
+pub(super) fn session_over(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
     session: Session,
 ) -> Result<(), Stop> {
     free(
+        of,
         view,
         at,
         address,
@@ -173,6 +199,7 @@ enum Held {
 
 /// Takes requests out of the queue, and what they hold.
 fn free(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
@@ -180,20 +207,21 @@ fn free(
     why: &'static str,
     held: Held,
 ) -> Result<(), Stop> {
-    change(view, at, address, |view, locks| {
+    change(of, view, at, address, |view, locks| {
         for claim in locks.queue.extract_if(.., |claim| goes(claim)) {
             claim.by.refuse(view, address, why);
         }
         if held == Held::Goes {
             locks.held.retain(|claim| !goes(claim));
         }
-        locks.settle(view, at, address);
+        locks.settle(of, view, at, address);
         Ok(())
     })
 }
 
 /// Loads the locks, and keeps what `step` makes of them, with the rows of their sessions.
 fn change<T>(
+    of: &'static Of,
     view: &mut View<'_>,
     at: At,
     address: &Address,
@@ -210,7 +238,12 @@ fn change<T>(
     if locks == before {
         return Ok(answer);
     }
-    session::keep(view, address, Type::Map, (&before.sessions(), &locks.sessions()))?;
+    session::keep(
+        view,
+        address,
+        of.primitive,
+        (&before.sessions(), &locks.sessions()),
+    )?;
     if locks == Locks::default() {
         view.delete(key);
     } else {
@@ -227,7 +260,7 @@ impl Locks {
     }
 
     /// Gives out what has become free, in order.
-    fn settle(&mut self, view: &mut View<'_>, at: At, address: &Address) {
+    fn settle(&mut self, of: &'static Of, view: &mut View<'_>, at: At, address: &Address) {
         self.held.retain(|claim| !claim.keys.is_empty());
         for claim in self.queue.extract_if(.., |claim| claim.by.is_over(at.now)) {
             claim.by.refuse(view, address, TIME_IS_OVER);
@@ -240,8 +273,7 @@ impl Locks {
             }
             let claim = self.queue.remove(place);
             claim.by.cancel_timer(view, address);
-            let reply: step::Reply = Reply::Locked.into();
-            view.answer(claim.by.request.into(), Ok(reply));
+            view.answer(claim.by.request.into(), Ok((of.locked)()));
             self.held.push(claim);
         }
     }
