@@ -6,6 +6,7 @@
 //! | `admin` | deployments, services and invocations, for people and tools |
 //! | `registry` | which user code there is, and what holds for it |
 //! | `talk` | one attempt of an invocation: a request to its deployment |
+//! | `places` | how many attempts go on at once |
 //! | `conversation` | what is said in an attempt, in the protocol that was chosen |
 //! | `generation` | what is different between versions 1, 2 and versions 5 to 7 |
 //! | `speaker` | what user code can mean, in all versions |
@@ -35,6 +36,7 @@ mod generation;
 mod id;
 mod ingress;
 mod manifest;
+mod places;
 mod registry;
 mod speaker;
 mod talk;
