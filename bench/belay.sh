@@ -19,7 +19,7 @@ time=(--secs "${SECS:-3}" --warm "${WARM:-1}" --repeat "${REPEAT:-5}")
 quiet=()
 [ -n "${MAX_FOREIGN:-}" ] && quiet=(--max-foreign "$MAX_FOREIGN")
 
-(cd "$root" && cargo build --profile "$profile" -p belay >&2)
+[ -n "${BUILT:-}" ] || (cd "$root" && cargo build --profile "$profile" -p belay >&2)
 (cd blocks && cargo build --release --locked >&2)
 belay=${CARGO_TARGET_DIR:-$root/target}/$profile/belay
 blocks=${CARGO_TARGET_DIR:-blocks/target}/release/blocks
