@@ -20,4 +20,5 @@ mod proxy;
 mod pubsub;
 mod reconfigure;
 mod restate;
+mod sql;
 mod state;

@@ -12,6 +12,7 @@ use base::limits;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use machines::invocation::{Change, Command, Control, Reply};
 use machines::{Address, Call, Engine};
+use ports::query::Sql;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,9 @@ use crate::registry::{Book, Deployment, Registry, header_map};
 use crate::talk::Talker;
 
 mod describe;
+mod query;
+
+pub(crate) use describe::status;
 
 /// A clone shares everything with its original.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Admin {
     engine: Arc<dyn Engine>,
     registry: Registry,
     talker: Talker,
+    /// Who answers questions in SQL, if that is built in.
+    sql: Option<Arc<dyn Sql>>,
 }
 
 /// What went wrong, with the documented code where there is one.
@@ -84,7 +90,14 @@ impl Admin {
             engine,
             registry,
             talker,
+            sql: None,
         }
+    }
+
+    /// Questions in SQL are answered by it.
+    pub fn with_sql(mut self, sql: Arc<dyn Sql>) -> Admin {
+        self.sql = Some(sql);
+        self
     }
 
     /// Bare, and below each version's prefix.
@@ -99,6 +112,7 @@ impl Admin {
                 .route("/services/{service}/handlers/{handler}", get(handler))
                 .route("/invocations/{id}", get(describe::describe))
                 .route("/invocations/{id}/{what}", patch(control))
+                .route("/query", post(query::query))
                 .with_state(self.clone())
         };
         let versions = ["/v2", "/v3", "/v4"];
