@@ -35,8 +35,6 @@ async fn rest(mut context: Context) -> Option<()> {
 }
 
 async fn deployment() -> Deployment {
-    let handler =
-        |code: fn(Context) -> futures::future::BoxFuture<'static, Option<()>>| -> Handler { Arc::new(code) };
     let handlers = BTreeMap::from([
         ("Greeter/greet", handler(|context| greet(context).boxed())),
         ("Greeter/rest", handler(|context| rest(context).boxed())),
@@ -44,8 +42,16 @@ async fn deployment() -> Deployment {
     Deployment::start(SERVICES, handlers).await
 }
 
+fn handler(code: fn(Context) -> futures::future::BoxFuture<'static, Option<()>>) -> Handler {
+    Arc::new(code)
+}
+
 /// The id of a new invocation.
 async fn send(server: &Belay, handler: &str) -> String {
+    send_to(server, &format!("Greeter/{handler}")).await
+}
+
+async fn send_to(server: &Belay, handler: &str) -> String {
     let stream = tokio::net::TcpStream::connect(&server.ingress)
         .await
         .expect("it listens");
@@ -54,7 +60,7 @@ async fn send(server: &Belay, handler: &str) -> String {
             .await
             .expect("it speaks HTTP");
     let asking = async {
-        let request = http::Request::post(format!("/Greeter/{handler}/send"))
+        let request = http::Request::post(format!("/{handler}/send"))
             .header("host", "belay")
             .body(http_body_util::Empty::<Bytes>::new())
             .expect("a request");
@@ -158,4 +164,28 @@ async fn invocations_are_described_and_told_what_to_do() {
         gone.err
     );
     assert_eq!(deployment.account.lock().faults, [""; 0]);
+}
+
+/// Places of one deployment, as documented.
+const PLACES: usize = 1_000;
+
+/// More attempts than one deployment has places for, none of which ends.
+#[tokio::test]
+async fn a_deployment_that_hangs_keeps_no_other_waiting() {
+    let (server, deployment) = (Belay::run("components: []").await, deployment().await);
+    let hangs = BTreeMap::from([("Stuck/hang", handler(|_| futures::future::pending().boxed()))]);
+    let services = r#"[{"name":"Stuck","ty":"SERVICE","handlers":[{"name":"hang"}]}]"#;
+    let stuck = Deployment::start(services, hangs).await;
+    for deployment in [&deployment, &stuck] {
+        let registered = ask(&server, &format!("deployments register {}", deployment.uri)).await;
+        assert_eq!(registered.code, 0, "{}", registered.err);
+    }
+    let mut last = String::new();
+    for _ in 0..=PLACES {
+        last = send_to(&server, "Stuck/hang").await;
+    }
+    described(&server, &last, "running").await;
+
+    let id = send(&server, "greet").await;
+    described(&server, &id, "completed").await;
 }

@@ -21,6 +21,9 @@ use crate::version::Version;
 /// Rows that are read of a journal or of state at once.
 const PAGE_ROWS: usize = 512;
 
+/// Completion ids are counted up from 1, and no command takes more. What waits is looked through by id, so they are not to be sparse.
+const IDS_PER_COMMAND: u32 = 2;
+
 pub(crate) struct Conversation {
     version: Version,
     lazy_state: bool,
@@ -167,9 +170,9 @@ impl Conversation {
                 commands: self.commands,
             };
             match Generation::of(self.version).meant(&speaker, &frame)? {
-                Meant::Word(word) => self.heard(&mut heard, &frame, word),
+                Meant::Word(word) => self.heard(&mut heard, &frame, word)?,
                 Meant::Keys(word, id) => {
-                    self.heard(&mut heard, &frame, word);
+                    self.heard(&mut heard, &frame, word)?;
                     heard.keys = Some(id);
                     break;
                 }
@@ -193,14 +196,21 @@ impl Conversation {
         Ok(heard)
     }
 
-    fn heard(&mut self, heard: &mut Heard, frame: &Frame, word: Word) {
-        if let Word::Command { .. } = word {
+    fn heard(&mut self, heard: &mut Heard, frame: &Frame, word: Word) -> Result<(), Failure> {
+        if let Word::Command { op, .. } = &word {
+            let id_max = (self.commands + 1).saturating_mul(IDS_PER_COMMAND);
+            if let Some(id) = op.id_max().filter(|id| *id > id_max) {
+                let text =
+                    format!("completion id {id} is too large: ids are dense, it can be {id_max} at most");
+                return Err(Failure::new("RT0012", text));
+            }
             if frame.flags & frame::WANTS_ACK != 0 {
                 heard.acks.push(self.commands);
             }
             self.commands += 1;
         }
         heard.words.push(word);
+        Ok(())
     }
 
     /// What has come, unless user code began with it.

@@ -7,6 +7,7 @@
 //! | `sql` | what can be asked about in SQL |
 //! | `registry` | which user code there is, and what holds for it |
 //! | `talk` | one attempt of an invocation: a request to its deployment |
+//! | `places` | how many attempts go on at once |
 //! | `conversation` | what is said in an attempt, in the protocol that was chosen |
 //! | `generation` | what is different between versions 1, 2 and versions 5 to 7 |
 //! | `speaker` | what user code can mean, in all versions |
@@ -36,6 +37,7 @@ mod generation;
 mod id;
 mod ingress;
 mod manifest;
+mod places;
 mod registry;
 mod speaker;
 mod sql;

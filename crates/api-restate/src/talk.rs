@@ -1,7 +1,7 @@
 //! Conversations with user code: one attempt of one invocation is one HTTP request to its deployment.
 //!
 //! ```text
-//! host: talk ─► wait for a place ─► which deployment, which protocol ─► POST
+//! host: talk ─► which deployment, which protocol ─► wait for a place with it ─► POST
 //!      ─► Start, the journal as it is stored
 //!      ◄─ what user code says ─► words, one command of the engine for each piece that was read
 //! host: event ─► what has come ─►
@@ -23,13 +23,14 @@ use machines::invocation::rows::{Head, Origin, Trouble};
 use machines::invocation::{self, About, Behavior, Event, Failed, Id, Query, Reply, Word, Words};
 use machines::{Address, Call, Callee, Engine, Question, Stored};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::conversation::Conversation;
 use crate::endpoint::{Answer, Broken, Connections, Http, Out, Waiting};
 use crate::generation::put_command_ack;
+use crate::places::{Place, Places};
 use crate::registry::{Chosen, NOT_SPOKEN, Registry};
 
 /// Talks for all invocations of a host.
@@ -40,8 +41,7 @@ struct Shared {
     /// Attempts wait until it is read: the host talks before it is open, and it is read from the host.
     registry: watch::Sender<Option<Registry>>,
     connections: Connections,
-    /// Attempts that go on at once.
-    places: Semaphore,
+    places: Places,
     open: Mutex<HashMap<Address, Open>>,
 }
 
@@ -61,7 +61,7 @@ impl Talker {
         Talker(Arc::new(Shared {
             registry: watch::Sender::new(None),
             connections: Connections::default(),
-            places: Semaphore::new(limits::RESTATE_ATTEMPTS_MAX),
+            places: Places::default(),
             open: Mutex::default(),
         }))
     }
@@ -194,9 +194,6 @@ enum Over {
 
 impl Attempt {
     async fn run(self) {
-        let Ok(_place) = self.shared.places.acquire().await else {
-            return;
-        };
         let mut pin = invocation::rows::Pin::default();
         match self.talk(&mut pin).await {
             Ok(Over::Said(answer, out)) => drain(answer, out),
@@ -259,6 +256,7 @@ impl Attempt {
         let Some(registry) = self.shared.registry().await else {
             return Ok(Over::Stale);
         };
+        let mut place: Option<Place> = None;
         loop {
             // Before anything is read: what comes after the snapshot is heard.
             let events = self.engine.watch(&self.address)?.events;
@@ -266,6 +264,15 @@ impl Attempt {
                 return Ok(Over::Stale);
             };
             let chosen = registry.choose(&head, &origin)?;
+            let deployment = &chosen.pin.deployment;
+            if !place.as_ref().is_some_and(|place| place.is_with(deployment)) {
+                place = self.shared.places.take(deployment);
+                if place.is_none() {
+                    drop(events);
+                    place = self.shared.places.wait(deployment).await;
+                    continue;
+                }
+            }
             *pin = chosen.pin.clone();
             let conversation =
                 Conversation::new(&chosen, self.id, &origin, self.engine.clone(), registry.clone());

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use crate::frame::{self, Decoder};
 use crate::{Defaults, Service, Talker};
 
+mod appended;
 mod filled;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -330,9 +330,9 @@ pub const RESTATE_FRAME_BYTES: u32 = 1 << 20;
 /// A manifest, bytes; and how long discovery may take.
 pub const RESTATE_MANIFEST_BYTES_MAX: usize = 8 << 20;
 pub const RESTATE_DISCOVERY: Duration = Duration::from_secs(10);
-/// Attempts of invocations that go on at once; what one of them may have said that is not stored yet; how long a deployment
+/// Attempts of invocations that go on at once with one deployment; what one of them may have said that is not stored yet; how long a deployment
 /// has to end its stream after it said how an attempt ended.
-pub const RESTATE_ATTEMPTS_MAX: usize = 1_000;
+pub const RESTATE_ATTEMPTS_PER_DEPLOYMENT_MAX: usize = 1_000;
 pub const RESTATE_WORDS_IN_FLIGHT: usize = 64;
 pub const RESTATE_DRAIN: Duration = Duration::from_secs(5);
 /// A message of the service protocol, and a body of the ingress, bytes.

@@ -112,14 +112,23 @@ impl Work<'_, '_> {
     /// Something will come from elsewhere.
     pub(super) fn expect(&mut self, id: u32, pending: &Pending) {
         self.view.store(rows::pending(self.address, id), pending);
-        self.head.pending += 1;
-        self.head.pending_max = self.head.pending_max.max(id);
+        let head = &mut self.head;
+        if head.pending == 0 {
+            (head.pending_min, head.pending_max) = (id, id);
+        }
+        head.pending += 1;
+        head.pending_min = head.pending_min.min(id);
+        head.pending_max = head.pending_max.max(id);
     }
 
     /// It has come.
     pub(super) fn expected(&mut self, id: u32) {
         self.view.delete(rows::pending(self.address, id));
-        self.head.pending = self.head.pending.saturating_sub(1);
+        let head = &mut self.head;
+        head.pending = head.pending.saturating_sub(1);
+        if id == head.pending_min {
+            head.pending_min = id.saturating_add(1);
+        }
     }
 
     pub(super) fn cancelled(&mut self) -> Result<(), Stop> {

@@ -251,7 +251,7 @@ impl Work<'_, '_> {
         if self.head.pending == 0 {
             return Ok(vec![]);
         }
-        let keys: Vec<_> = (0..=self.head.pending_max)
+        let keys: Vec<_> = (self.head.pending_min..=self.head.pending_max)
             .map(|id| (id, rows::pending(self.address, id)))
             .collect();
         self.view.want(keys.iter().map(|(_, key)| key))?;

@@ -78,9 +78,11 @@ pub struct Head {
     pub modified_at: u64,
     #[prost(uint64, optional, tag = "12")]
     pub completed_at: Option<u64>,
-    /// Rows of [`Pending`] that there are, and the largest id of any there ever was.
+    /// Rows of [`Pending`] that there are; all their ids are from `pending_min` to `pending_max`.
     #[prost(uint32, tag = "13")]
     pub pending: u32,
+    #[prost(uint32, tag = "17")]
+    pub pending_min: u32,
     #[prost(uint32, tag = "14")]
     pub pending_max: u32,
     /// How many times user code was heard in this attempt.

@@ -138,6 +138,29 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The largest completion id that it takes.
+    pub fn id_max(&self) -> Option<u32> {
+        match self {
+            Op::GetState { id, .. }
+            | Op::GetPromise { id, .. }
+            | Op::PeekPromise { id, .. }
+            | Op::CompletePromise { id, .. }
+            | Op::Sleep { id, .. }
+            | Op::Awakeable { id }
+            | Op::Attach { id, .. }
+            | Op::Look { id, .. } => Some(*id),
+            Op::Invoke { callee_id, reply, .. } => *callee_id.max(reply),
+            Op::None
+            | Op::Output(_)
+            | Op::SetState { .. }
+            | Op::ClearState { .. }
+            | Op::ClearAllState
+            | Op::Signal { .. } => None,
+        }
+    }
+}
+
 /// Largest share of a delay that jitter adds, in thousandths.
 const JITTER_MILLI: u64 = 300;
 
