@@ -154,11 +154,14 @@ impl Failed {
 
 /// Without the question's text, which the caller has.
 fn text_of(error: &rusqlite::Error) -> String {
-    match error {
+    let text = match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
         other => other.to_string(),
-    }
+    };
+    // Advice about quotes that are ours.
+    let advice = text.find(" - should this be");
+    advice.map_or(text.clone(), |advice| text[..advice].to_owned())
 }
 
 fn opened(tables: &[Table], current: &Current) -> rusqlite::Result<rusqlite::Connection> {

@@ -113,15 +113,13 @@ macro_rules! attempts {
                 column!(last_failure: Text, |one| one.trouble(|trouble| Value::Text(format!("[{}] {}", trouble.code, trouble.message)))),
                 column!(last_failure_error_code: Text, |one| one.trouble(|trouble| some_text(&trouble.family_code))),
                 column!(last_failure_related_entry_index: Unsigned, |_| Value::Null),
-                column!(last_failure_related_entry_name: nothing),
-                column!(last_failure_related_entry_type: nothing),
+                column!(last_failure_related_entry_name: Text, |one| one.trouble(|trouble| some_text(&trouble.command_name))),
+                column!(last_failure_related_entry_type: Text, |one| one.trouble(related_type)),
                 column!(last_failure_related_command_index: Unsigned, |one| {
                     one.trouble(|trouble| or_null(trouble.command.map(|index| Value::Unsigned(index.into()))))
                 }),
                 column!(last_failure_related_command_name: Text, |one| one.trouble(|trouble| some_text(&trouble.command_name))),
-                column!(last_failure_related_command_type: Text, |one| one.trouble(|trouble| {
-                    or_null(command_name(trouble.command_kind).filter(|_| trouble.command.is_some()).map(text))
-                })),
+                column!(last_failure_related_command_type: Text, |one| one.trouble(related_type)),
                 column!(last_awaiting_on_future_json: nothing)
             ]
         }
@@ -244,6 +242,11 @@ fn raw_id(raw: &[u8]) -> Value {
 /// The generations' numbers do not meet, but for the output's, which is the same.
 pub(super) fn command_name(kind: u32) -> Option<&'static str> {
     appended::command_name(kind).or_else(|| filled::command_name(kind))
+}
+
+fn related_type(trouble: &Trouble) -> Value {
+    let name = command_name(trouble.command_kind).filter(|_| trouble.command.is_some());
+    or_null(name.map(text))
 }
 
 fn shown_status(one: &One) -> &'static str {
