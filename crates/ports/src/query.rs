@@ -76,6 +76,10 @@ pub struct Filter {
 pub trait Row: Send {
     /// Of the column at that place of its table.
     fn value(&self, column: usize) -> Value;
+
+    /// The same for this row in every scan of one view, and another one for every other row of its table, but for one chance in
+    /// 2^64: a condition with OR may be answered by several scans, and rows that come in more than one count once.
+    fn number(&self) -> u64;
 }
 
 /// Some rows, in the table's own order. `next`: where to go on, which only the view understands; `None`: these were the last.

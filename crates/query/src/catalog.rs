@@ -39,11 +39,15 @@ pub(crate) fn tables() -> [Table; 2] {
     ]
 }
 
-struct Described(Vec<Value>);
+struct Described(u64, Vec<Value>);
 
 impl Row for Described {
     fn value(&self, column: usize) -> Value {
-        self.0.get(column).cloned().unwrap_or(Value::Null)
+        self.1.get(column).cloned().unwrap_or(Value::Null)
+    }
+
+    fn number(&self) -> u64 {
+        self.0
     }
 }
 
@@ -77,9 +81,9 @@ pub(crate) fn page(of: &[Table], which: usize) -> Page {
         of.iter().flat_map(rows).collect()
     };
     Page {
-        rows: rows
-            .into_iter()
-            .map(|row| Box::new(Described(row)) as Box<dyn Row>)
+        rows: (0..)
+            .zip(rows)
+            .map(|(number, row)| Box::new(Described(number, row)) as Box<dyn Row>)
             .collect(),
         next: None,
     }

@@ -140,7 +140,6 @@ unsafe impl<'v> VTab<'v> for Virtual<'v> {
             filter: Filter::default(),
             page: Page::default(),
             place: 0,
-            passed: 0,
             lives: PhantomData,
         })
     }
@@ -155,8 +154,6 @@ struct Cursor<'v> {
     page: Page,
     /// In the page.
     place: usize,
-    /// Rows of earlier pages.
-    passed: i64,
     lives: PhantomData<&'v ()>,
 }
 
@@ -190,21 +187,22 @@ impl Cursor<'_> {
 unsafe impl VTabCursor for Cursor<'_> {
     fn filter(&mut self, number: c_int, _text: Option<&str>, values: &Filters<'_>) -> Result<()> {
         self.filter = Filter::default();
-        self.passed = 0;
         let given = NARROWS
             .iter()
             .enumerate()
             .filter(|(which, _)| number & (1 << which) != 0);
         for (argument, (_, narrows)) in given.enumerate() {
-            let value: Option<Stored> = values.get(argument)?;
-            let text = match value {
-                Some(Stored::Text(text)) => text,
-                // No text: no row has it.
-                _ => {
+            let text = match values.get::<Stored>(argument)? {
+                Stored::Text(text) => text,
+                // As SQLite compares it with a text.
+                Stored::Integer(number) => number.to_string(),
+                // No row equals nothing.
+                Stored::Null => {
                     self.page = Page::default();
                     self.place = 0;
                     return Ok(());
                 }
+                Stored::Real(_) | Stored::Blob(_) => continue,
             };
             match narrows {
                 Narrows::Id => self.filter.id = Some(text),
@@ -220,7 +218,6 @@ unsafe impl VTabCursor for Cursor<'_> {
         if self.place >= self.page.rows.len()
             && let Some(next) = self.page.next.take()
         {
-            self.passed += i64::try_from(self.place).unwrap_or_default();
             self.load(Some(next))?;
         }
         Ok(())
@@ -240,7 +237,8 @@ unsafe impl VTabCursor for Cursor<'_> {
     }
 
     fn rowid(&self) -> Result<i64> {
-        Ok(self.passed + i64::try_from(self.place).unwrap_or_default())
+        let row = self.page.rows.get(self.place);
+        Ok(row.map_or(0, |row| row.number().cast_signed()))
     }
 }
 

@@ -264,6 +264,18 @@ fn filters_reach_the_tables() {
 }
 
 #[test]
+fn rows_that_several_scans_give_count_once_and_others_are_not_lost() {
+    check(
+        "SELECT id FROM sys_invocation WHERE id = 'inv_1' OR target_service_key = 'b' OR target_service_key = 'a' ORDER BY id",
+        json!([{"id": "inv_1"}, {"id": "inv_2"}, {"id": "inv_3"}]),
+    );
+    check(
+        "SELECT id FROM sys_invocation WHERE id = 1 OR id = 1.5",
+        json!([]),
+    );
+}
+
+#[test]
 fn nothing_but_questions_is_answered() {
     for write in [
         "DELETE FROM state",

@@ -44,3 +44,20 @@ fn told(error: base::Error) -> Refused {
         ..error.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::World;
+
+    #[tokio::test]
+    async fn without_sql_built_in_it_says_so() {
+        let world = World::new((5, 6)).await;
+        let (status, json) = world.admin("POST", "/query", r#"{"query":"SELECT 1"}"#).await;
+        assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
+        let message = json["message"].as_str().unwrap_or_default();
+        assert!(message.contains("the feature sql"), "{message}");
+        let (status, _) = world.admin("POST", "/v4/query", "SELECT 1").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}

@@ -8,10 +8,11 @@ use machines::invocation::Id;
 use machines::invocation::rows::{Ended, Retry, Status, TargetKind, Trouble};
 use ports::query::{Filter, Kind, Page, Value};
 use serde_json::json;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::objects::partition_key;
 use super::walk::{self, Invocation};
-use super::{Col, Moment, or_null, page, some_text, some_time, text};
+use super::{Col, Identified, Moment, or_null, page, some_text, some_time, text};
 use crate::ingress::rfc3339;
 use crate::manifest::ServiceKind;
 use crate::registry::Book;
@@ -149,6 +150,12 @@ pub(super) static EVENTS: [Col<One>; 6] = [
     column!(event_type: Text, |one| text(if one.of.head.status() == Status::Paused { "Paused" } else { "TransientError" })),
     column!(event_json: Text, |one| one.trouble(|trouble| Value::Text(trouble_json(trouble)))),
 ];
+
+impl Identified for One {
+    fn identify(&self, hash: &mut Xxh3) {
+        hash.update(&self.of.id.0);
+    }
+}
 
 impl One {
     fn key(&self) -> Value {

@@ -12,11 +12,12 @@ use ports::query::{Filter, Kind, Page, Value};
 use prost::Message;
 use serde_json::{Value as Json, json};
 use wire::restate::appended as pb;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::invocations::command_name;
 use super::objects::partition_key;
 use super::walk::{self, Ground};
-use super::{Col, Moment, or_null, page, some_text, some_time};
+use super::{Col, Identified, Moment, or_null, page, some_text, some_time};
 use crate::{appended, id};
 
 /// What commands of every protocol have in common.
@@ -74,6 +75,13 @@ pub(super) static COLUMNS: [Col<Written>; 16] = [
     }),
     Col("appended_at", Kind::Time, |row| some_time(row.at)),
 ];
+
+impl Identified for Written {
+    fn identify(&self, hash: &mut Xxh3) {
+        hash.update(&self.id.0);
+        hash.update(&self.index.to_be_bytes());
+    }
+}
 
 impl Written {
     fn kind(&self) -> String {

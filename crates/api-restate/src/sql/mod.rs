@@ -17,6 +17,8 @@ use machines::Engine;
 use machines::engine::Survey;
 use ports::query::{Column, Filter, Kind, Narrows, Page, Row, Table, Tables, Value, View};
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::registry::{Book, Registry};
 
 mod invocations;
@@ -153,20 +155,31 @@ fn columns<R>(columns: &[Col<R>]) -> Vec<Column> {
     columns.iter().map(column).collect()
 }
 
+/// What tells a row from all others of its table.
+trait Identified {
+    fn identify(&self, hash: &mut Xxh3);
+}
+
 struct Listed<R: 'static> {
     row: R,
     columns: &'static [Col<R>],
 }
 
-impl<R: Send> Row for Listed<R> {
+impl<R: Identified + Send> Row for Listed<R> {
     fn value(&self, column: usize) -> Value {
         self.columns
             .get(column)
             .map_or(Value::Null, |Col(_, _, read)| read(&self.row))
     }
+
+    fn number(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        self.row.identify(&mut hash);
+        hash.digest()
+    }
 }
 
-fn page<R: Send>(rows: Vec<R>, columns: &'static [Col<R>], next: Option<Bytes>) -> Page {
+fn page<R: Identified + Send>(rows: Vec<R>, columns: &'static [Col<R>], next: Option<Bytes>) -> Page {
     let listed = |row| Box::new(Listed { row, columns }) as Box<dyn Row>;
     Page {
         rows: rows.into_iter().map(listed).collect(),

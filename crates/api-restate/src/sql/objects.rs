@@ -6,9 +6,10 @@ use machines::invocation::Id;
 use machines::invocation::rows::{self, Ended, Place, Promise};
 use machines::{Address, Stored};
 use ports::query::{Filter, Kind, Page, Value};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::walk::{self, OfObject, Rows};
-use super::{Col, Moment, or_null, page, some_time, text};
+use super::{Col, Identified, Moment, or_null, page, some_time, text};
 use crate::id;
 
 /// Bytes of a generation in front of a state's key or a promise's name.
@@ -87,6 +88,29 @@ pub(super) static HOLDERS: [Col<OfObject>; 4] = [
         or_null(Id::of(&row.object.holder).map(|id| Value::Text(id::encode(&id))))
     }),
 ];
+
+impl Identified for OfObject {
+    fn identify(&self, hash: &mut Xxh3) {
+        // No text has that byte.
+        for text in [&self.service, &self.key] {
+            hash.update(text.as_bytes());
+            hash.update(&[0xff]);
+        }
+        hash.update(&self.suffix);
+    }
+}
+
+impl Identified for (OfObject, Promise) {
+    fn identify(&self, hash: &mut Xxh3) {
+        self.0.identify(hash);
+    }
+}
+
+impl Identified for Waiting {
+    fn identify(&self, hash: &mut Xxh3) {
+        self.row.identify(hash);
+    }
+}
 
 pub(super) fn partition_key(key: &[u8; 8]) -> Value {
     Value::Unsigned(u64::from_be_bytes(*key))

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use ports::query::{Kind, Page, Value};
+use xxhash_rust::xxh3::Xxh3;
 
-use super::{Col, page, text};
+use super::{Col, Identified, page, text};
 use crate::manifest::ServiceKind;
 use crate::registry::{Book, Deployment};
 
@@ -24,6 +25,18 @@ pub(super) static DEPLOYMENTS: [Col<Arc<Deployment>>; 7] = [
         Value::Texts(names.collect())
     }),
 ];
+
+impl Identified for Arc<Deployment> {
+    fn identify(&self, hash: &mut Xxh3) {
+        hash.update(self.id.as_bytes());
+    }
+}
+
+impl Identified for Service {
+    fn identify(&self, hash: &mut Xxh3) {
+        hash.update(self.name.as_bytes());
+    }
+}
 
 pub(super) fn deployments(book: &Book) -> Page {
     page(book.deployments.values().cloned().collect(), &DEPLOYMENTS, None)

@@ -120,13 +120,17 @@ fn text(text: &str) -> Value {
 }
 
 /// By the columns' names; what is not there is null.
-struct Named(usize, Vec<(&'static str, Value)>);
+struct Named(usize, u64, Vec<(&'static str, Value)>);
 
 impl Row for Named {
     fn value(&self, column: usize) -> Value {
         let name = COLUMNS[self.0].1[column].0;
-        let found = self.1.iter().find(|(other, _)| *other == name);
+        let found = self.2.iter().find(|(other, _)| *other == name);
         found.map_or(Value::Null, |(_, value)| value.clone())
+    }
+
+    fn number(&self) -> u64 {
+        self.1
     }
 }
 
@@ -227,7 +231,8 @@ impl View for Fake {
                 ]
             };
             let numbers = place * 1_000..self.many.min((place + 1) * 1_000);
-            let rows = numbers.map(|number| Box::new(Named(table, row(number))) as Box<dyn Row>);
+            let rows =
+                numbers.map(|number| Box::new(Named(table, number as u64, row(number))) as Box<dyn Row>);
             return Ok(Page {
                 rows: rows.collect(),
                 next: next((place + 1) * 1_000 < self.many),
@@ -235,7 +240,7 @@ impl View for Fake {
         }
         let rows = rows(table);
         let row = rows.get(place / 2).filter(|_| place % 2 == 1);
-        let row = row.map(|row| Box::new(Named(table, row.clone())) as Box<dyn Row>);
+        let row = row.map(|row| Box::new(Named(table, place as u64, row.clone())) as Box<dyn Row>);
         Ok(Page {
             rows: row.into_iter().collect(),
             next: next(place / 2 < rows.len()),
