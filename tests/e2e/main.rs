@@ -20,4 +20,6 @@ mod proxy;
 mod pubsub;
 mod reconfigure;
 mod restate;
+mod restate_cli;
+mod sql;
 mod state;

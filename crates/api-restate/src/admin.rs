@@ -12,6 +12,7 @@ use base::limits;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use machines::invocation::{Change, Command, Control, Reply};
 use machines::{Address, Call, Engine};
+use ports::query::Sql;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,9 @@ use crate::registry::{Book, Deployment, Registry, header_map};
 use crate::talk::Talker;
 
 mod describe;
+mod query;
+
+pub(crate) use describe::status;
 
 /// A clone shares everything with its original.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Admin {
     engine: Arc<dyn Engine>,
     registry: Registry,
     talker: Talker,
+    /// Who answers questions in SQL, if that is built in.
+    sql: Option<Arc<dyn Sql>>,
 }
 
 /// What went wrong, with the documented code where there is one.
@@ -65,10 +71,9 @@ type Answered = Result<Response<Body>, Refused>;
 #[derive(Debug, Deserialize)]
 struct Register {
     uri: String,
-    #[serde(default)]
-    additional_headers: BTreeMap<String, String>,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    /// The official command line says null.
+    additional_headers: Option<BTreeMap<String, String>>,
+    metadata: Option<BTreeMap<String, String>>,
     #[serde(default)]
     use_http_11: bool,
     force: Option<bool>,
@@ -84,7 +89,14 @@ impl Admin {
             engine,
             registry,
             talker,
+            sql: None,
         }
+    }
+
+    /// Questions in SQL are answered by it.
+    pub fn with_sql(mut self, sql: Arc<dyn Sql>) -> Admin {
+        self.sql = Some(sql);
+        self
     }
 
     /// Bare, and below each version's prefix.
@@ -99,12 +111,16 @@ impl Admin {
                 .route("/services/{service}/handlers/{handler}", get(handler))
                 .route("/invocations/{id}", get(describe::describe))
                 .route("/invocations/{id}/{what}", patch(control))
+                .route("/query", post(query::query))
+                .route("/subscriptions", get(subscriptions))
                 .with_state(self.clone())
         };
         let versions = ["/v2", "/v3", "/v4"];
-        versions
-            .into_iter()
-            .fold(routes(), |all, version| all.nest(version, routes()))
+        versions.into_iter().fold(routes(), |all, version| {
+            // The bare one is the process's own.
+            let below = routes().route("/health", get(|| async { StatusCode::OK }));
+            all.nest(version, below)
+        })
     }
 
     async fn discover(&self, register: &Register) -> Result<(Manifest, Option<String>), Refused> {
@@ -123,7 +139,11 @@ impl Admin {
             let text = format!("{} cannot be reached: only http:// is built in", register.uri);
             return Err(refused(StatusCode::BAD_REQUEST, None, text));
         }
-        let mut headers = header_map(&register.additional_headers);
+        let mut headers = register
+            .additional_headers
+            .as_ref()
+            .map(header_map)
+            .unwrap_or_default();
         headers.insert(header::ACCEPT, HeaderValue::from_static(manifest::ACCEPT));
         let ask = Ask {
             method: Method::GET,
@@ -210,20 +230,16 @@ async fn register(State(admin): State<Admin>, body: String) -> Answered {
             .map_or_else(id::deployment, |known| known.id.clone()),
         uri,
         created_at: admin.engine.now().0,
-        headers: register.additional_headers,
-        metadata: register.metadata,
+        headers: register.additional_headers.unwrap_or_default(),
+        metadata: register.metadata.unwrap_or_default(),
         http_1: register.use_http_11,
         sdk,
-        revisions: BTreeMap::new(),
+        revisions: book.next_revisions(&manifest),
         manifest,
     };
     let change = |book: &mut Book| {
         let mut deployment = deployment.clone();
-        for service in &deployment.manifest.services {
-            deployment
-                .revisions
-                .insert(service.name.clone(), book.next_revision(&service.name));
-        }
+        deployment.revisions = book.next_revisions(&deployment.manifest);
         let deployment = Arc::new(deployment);
         book.deployments.insert(deployment.id.clone(), deployment.clone());
         Ok(deployment)
@@ -238,15 +254,15 @@ async fn register(State(admin): State<Admin>, body: String) -> Answered {
             return Err(refused(StatusCode::CONFLICT, Some("META0006"), text));
         }
     }
-    if register.dry_run {
-        return Ok(answer_deployment(StatusCode::OK, &book, &deployment));
-    }
-    let deployment = admin.registry.change(change).await?;
     let status = if known.is_some() {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
+    if register.dry_run {
+        return Ok(answer_deployment(status, &book, &deployment));
+    }
+    let deployment = admin.registry.change(change).await?;
     Ok(answer_deployment(status, &admin.registry.book(), &deployment))
 }
 
@@ -365,6 +381,11 @@ async fn services(State(admin): State<Admin>) -> Json<Value> {
         .map(|(deployment, service)| service_json(&book, deployment, service))
         .collect();
     Json(json!({ "services": all }))
+}
+
+/// There is nothing to subscribe to: no Kafka.
+async fn subscriptions() -> Json<Value> {
+    Json(json!({ "subscriptions": [] }))
 }
 
 fn no_service(name: &str) -> Refused {

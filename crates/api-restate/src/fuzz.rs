@@ -8,7 +8,7 @@ use base::{Error, Result, Timestamp, codes};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use machines::engine::{Snapshot, Watch};
+use machines::engine::{Snapshot, Survey, Watch};
 use machines::invocation::Id;
 use machines::invocation::rows::{
     Came, Entry, Input, Kind, Line, Name, Notification, Origin, Said, Target, TargetKind,
@@ -199,6 +199,10 @@ impl Engine for Nobody {
     }
 
     fn snapshot(&self, _: &Address) -> Result<Box<dyn Snapshot>> {
+        Err(nobody())
+    }
+
+    fn survey(&self) -> Result<Box<dyn Survey>> {
         Err(nobody())
     }
 

@@ -111,6 +111,11 @@ fn of_key(key: &str) -> u64 {
     ended(key)
 }
 
+/// Of everything that has that key.
+pub(crate) fn partition_key(key: &str) -> [u8; 8] {
+    of_key(key).to_be_bytes()
+}
+
 /// Of a text and the byte 255.
 fn ended(text: &str) -> u64 {
     let mut hash = Xxh3::new();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ingress` | calls from outside, and what belongs to invocations |
 //! | `admin` | deployments, services and invocations, for people and tools |
+//! | `sql` | what can be asked about in SQL |
 //! | `registry` | which user code there is, and what holds for it |
 //! | `talk` | one attempt of an invocation: a request to its deployment |
 //! | `places` | how many attempts go on at once |
@@ -39,6 +40,7 @@ mod manifest;
 mod places;
 mod registry;
 mod speaker;
+mod sql;
 mod talk;
 mod version;
 
@@ -50,6 +52,7 @@ mod tests;
 pub use admin::Admin;
 pub use ingress::Ingress;
 pub use registry::{Defaults, Retry};
+pub use sql::Introspection;
 pub use talk::Talker;
 pub use version::Version;
 
@@ -60,6 +63,8 @@ use registry::Registry;
 pub struct Service {
     pub ingress: Ingress,
     pub admin: Admin,
+    /// What can be asked about in SQL.
+    pub tables: Introspection,
 }
 
 impl Service {
@@ -72,6 +77,7 @@ impl Service {
                 engine: engine.clone(),
                 registry: registry.clone(),
             },
+            tables: Introspection::new(engine.clone(), registry.clone()),
             admin: Admin::new(engine, registry, talker.clone()),
         })
     }

@@ -453,11 +453,15 @@ impl Book {
         Some((deployment, place))
     }
 
-    pub(crate) fn next_revision(&self, service: &str) -> u32 {
-        let revisions = self
-            .deployments
-            .values()
-            .filter_map(|deployment| deployment.revisions.get(service));
+    /// What the services of a manifest would be, registered now.
+    pub(crate) fn next_revisions(&self, manifest: &Manifest) -> BTreeMap<String, u32> {
+        let next = |of: &Service| (of.name.clone(), self.next_revision(&of.name));
+        manifest.services.iter().map(next).collect()
+    }
+
+    fn next_revision(&self, service: &str) -> u32 {
+        let deployments = self.deployments.values();
+        let revisions = deployments.filter_map(|deployment| deployment.revisions.get(service));
         revisions.max().map_or(1, |revision| revision + 1)
     }
 
@@ -589,12 +593,7 @@ impl Chosen {
 
 /// In seconds; a date is left to the retry policy.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(http::header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }

@@ -98,6 +98,8 @@ codes! {
     TRANSACTION_INVALID = "BLY0094", Aborted, "a transaction names a key twice";
 
     INVOCATION_NOT_FOUND = "BLY0100", NotFound, "there is no such invocation";
+    QUERY_INVALID = "BLY0110", InvalidArgument, "a question in SQL cannot be answered as it stands";
+    QUERY_TOO_LARGE = "BLY0111", InvalidArgument, "a question in SQL needs more than one may take";
 }
 
 /// The code of that id, in any case.

@@ -343,3 +343,20 @@ pub const RESTATE_EAGER_STATE_BYTES_MAX: usize = 32 << 20;
 pub const RESTATE_WORDS_MAX: usize = 256;
 /// Pieces that wait for a deployment on HTTP/1.1 to read them.
 pub const RESTATE_PIECES_MAX: usize = 1_024;
+
+/// Questions in SQL that are worked on at once; how long another one waits for its turn.
+pub const QUERIES_MAX: usize = 2;
+pub const QUERY_WAIT: Duration = Duration::from_secs(5);
+/// How long one may take, from its turn on: with the wait, less than what an administrative request may take.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(20);
+/// What all of them have for sorting, grouping and joining, bytes: SQLite counts them together.
+pub const QUERY_HEAP_BYTES_MAX: usize = 256 << 20;
+/// An answer before it is written down: rows, and bytes of their values.
+pub const QUERY_ROWS_MAX: usize = 500_000;
+pub const QUERY_ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A question's text, bytes; and how deep it may nest.
+pub const QUERY_TEXT_BYTES_MAX: usize = 64 << 10;
+pub const QUERY_DEPTH_MAX: usize = 50;
+/// Rows that a table gives at once, and their bytes.
+pub const QUERY_PAGE_ROWS: usize = 256;
+pub const QUERY_PAGE_BYTES: usize = 1 << 20;

@@ -26,9 +26,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Error, Result, Timestamp, codes, limits};
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use machines::engine::{PartPage, PartScan, Snapshot, Watch};
-use machines::{Address, Callee, Command, Engine, Query, Reply, Request};
+use machines::engine::{PartPage, PartScan, Snapshot, Span, SpanPage, Survey, Watch};
+use machines::{Address, Callee, Command, Engine, Key, Query, Reply, Request};
 use ports::kv::{Fence, Kv, Reads};
 use ports::ownership::{Claim, Owner, Ownership};
 use tokio::runtime::Handle;
@@ -209,6 +210,13 @@ impl Engine for Host {
         }))
     }
 
+    fn survey(&self) -> Result<Box<dyn Survey>> {
+        Ok(Box::new(Everything {
+            reads: self.0.kv.snapshot()?,
+            host: self.clone(),
+        }))
+    }
+
     fn watch(&self, address: &Address) -> Result<Watch> {
         Hub::watch(self.gate(address), address)
     }
@@ -236,5 +244,36 @@ impl Snapshot for View {
 
     async fn scan(&self, scan: PartScan) -> Result<PartPage> {
         reading::scan(&*self.reads, (self.partition, &self.address), &scan).await
+    }
+}
+
+/// All machines' rows in a snapshot of the store.
+struct Everything {
+    reads: Box<dyn Reads>,
+    host: Host,
+}
+
+#[async_trait]
+impl Survey for Everything {
+    fn partitions(&self) -> u16 {
+        self.host.partitions()
+    }
+
+    fn partition(&self, address: &Address) -> u16 {
+        self.host.partition(address)
+    }
+
+    async fn scan(&self, partition: u16, scan: Span) -> Result<SpanPage> {
+        reading::span(&*self.reads, partition, scan).await
+    }
+
+    async fn get(&self, keys: &[(Address, Key)]) -> Result<Vec<Option<Bytes>>> {
+        let stored = |(address, key): &(Address, Key)| keys::row(self.host.partition(address), key);
+        let stored: Vec<_> = keys.iter().map(stored).collect();
+        let rows = self.reads.get_many(&stored).await?;
+        Ok(rows
+            .into_iter()
+            .map(|entry| entry.map(|entry| entry.value))
+            .collect())
     }
 }

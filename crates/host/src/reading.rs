@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use base::{Error, Result, Timestamp, codes, limits};
 use bytes::Bytes;
-use machines::engine::{PartPage, PartScan};
-use machines::{Address, Found, Key, Query, Reply, Rows, Stop, View};
-use ports::kv::{Reads, Scan};
+use machines::engine::{PartPage, PartScan, Span, SpanPage};
+use machines::{Address, Found, Key, Query, Reply, Rows, Stop, Table, View};
+use ports::kv::{Keyspace, Reads, Scan};
 
 use crate::keys;
 
@@ -46,6 +46,25 @@ pub(crate) async fn scan(reads: &dyn Reads, place: (u16, &Address), scan: &PartS
     let skip = prefix.bytes.len() - scan.prefix.len();
     let row = |(key, entry): (Bytes, ports::kv::Entry)| (key.slice(skip..), entry.value);
     Ok(PartPage {
+        rows: page.rows.into_iter().map(row).collect(),
+        more: page.more,
+    })
+}
+
+/// Rows of machines of a partition.
+pub(crate) async fn span(reads: &dyn Reads, partition: u16, span: Span) -> Result<SpanPage> {
+    let table = keys::table(partition, Table::Machine);
+    let prefix = [&table[..], &span.prefix[..]].concat();
+    let mut range = Scan::prefix(Keyspace::State, prefix)
+        .limit(span.limit)
+        .bytes(span.bytes);
+    if span.from > span.prefix {
+        range.start = [&table[..], &span.from[..]].concat().into();
+    }
+    let page = reads.scan(range).await?;
+    let row =
+        |(key, entry): (Bytes, ports::kv::Entry)| (keys::machine_key(Table::Machine, &key), entry.value);
+    Ok(SpanPage {
         rows: page.rows.into_iter().map(row).collect(),
         more: page.more,
     })

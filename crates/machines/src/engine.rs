@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::Stream;
 use futures::future::BoxFuture;
 
-use crate::key::Address;
+use crate::key::{Address, Key};
 use crate::step::{Command, Event, Query, Reply};
 
 /// Runs machines: the way in for families.
@@ -32,6 +32,9 @@ pub trait Engine: Send + Sync {
 
     /// One view of the machine's rows that later steps do not change. Hold it briefly.
     fn snapshot(&self, address: &Address) -> Result<Box<dyn Snapshot>>;
+
+    /// One view of the rows of all machines, for those who do not know their names. Hold it briefly.
+    fn survey(&self) -> Result<Box<dyn Survey>>;
 
     /// Everything that happens to the machine from now on, in order and without a gap.
     fn watch(&self, address: &Address) -> Result<Watch>;
@@ -74,6 +77,39 @@ pub struct PartScan {
     pub after: Option<Bytes>,
     pub limit: usize,
     pub descending: bool,
+}
+
+/// The rows of all machines at one moment.
+#[async_trait]
+pub trait Survey: Send + Sync {
+    /// How many partitions there are. They are numbered from 0.
+    fn partitions(&self) -> u16;
+
+    /// Where the machine lives.
+    fn partition(&self, address: &Address) -> u16;
+
+    /// Rows of one partition's machines, in the order of their names.
+    async fn scan(&self, partition: u16, scan: Span) -> Result<SpanPage>;
+
+    /// Machines' rows by name, wherever they are, in the order of `keys`.
+    async fn get(&self, keys: &[(Address, Key)]) -> Result<Vec<Option<Bytes>>>;
+}
+
+/// Which rows of a partition: names that begin with `prefix`, from `from` on, as many as `limit` says and `bytes` hold (one at
+/// least).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub prefix: Bytes,
+    pub from: Bytes,
+    pub limit: usize,
+    pub bytes: usize,
+}
+
+/// Names and rows. `more` says whether others follow.
+#[derive(Clone, Debug, Default)]
+pub struct SpanPage {
+    pub rows: Vec<(Key, Bytes)>,
+    pub more: bool,
 }
 
 /// Suffixes and rows. `more` says whether others follow.

@@ -122,6 +122,13 @@ impl Key {
         key.get(3 + address.0.len()..).unwrap_or_default()
     }
 
+    /// Which machine's row it is, of which part, and its suffix.
+    pub fn decode_part(&self) -> Option<(Address, u8, Bytes)> {
+        let (address, rest) = split_address(&self.bytes)?;
+        let part = *rest.first()?;
+        Some((address, part, rest.slice(1..)))
+    }
+
     pub fn timer(due: u64, address: &Address, id: &[u8]) -> Key {
         let mut bytes = BytesMut::with_capacity(10 + address.0.len() + id.len());
         bytes.put_u64(due);
@@ -234,6 +241,9 @@ mod tests {
         let conversation = Key::conversation(&address);
         assert_eq!(Key::decode_conversation(&conversation.bytes), Some(address));
         assert_eq!(Key::decode_letter(&Key::letter(3, 9).bytes), Some((3, 9)));
+        let part = Key::part(&Address::primitive("s", "n"), 2, b"suffix").decode_part();
+        let expected = (Address::primitive("s", "n"), 2, Bytes::from_static(b"suffix"));
+        assert_eq!(part, Some(expected));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod file;
 pub mod invoke;
 pub mod lock;
 pub mod pubsub;
+pub mod query;
 pub mod secret;
 pub mod sequencer;
 pub mod state;

@@ -92,6 +92,19 @@ const STEPS: &[Step] = &[
         advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
     },
     Step {
+        name: "Restate's command line",
+        languages: &[Js],
+        // A package that it pulls in would report that it was installed.
+        run: |_| {
+            build(
+                "tests/restate/cli",
+                "npm",
+                &["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            )
+        },
+        advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
+    },
+    Step {
         name: "Java clients",
         languages: &[Java],
         run: |_| build("tests/java", "mvn", &["-q", "-B", "package"]),

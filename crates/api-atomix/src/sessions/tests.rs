@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use base::{Code, Error, codes};
 use futures::future::ready;
-use machines::engine::{Snapshot, Watch};
+use machines::engine::{Snapshot, Survey, Watch};
 use machines::primitive::{self, lock};
 use machines::{Engine, Query, Reply};
 
@@ -42,6 +42,10 @@ impl Engine for Log {
     }
 
     fn snapshot(&self, _: &Address) -> Result<Box<dyn Snapshot>> {
+        panic!("nobody reads here")
+    }
+
+    fn survey(&self) -> Result<Box<dyn Survey>> {
         panic!("nobody reads here")
     }
 

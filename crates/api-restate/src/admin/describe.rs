@@ -94,7 +94,7 @@ fn of(text: &str, head: &Head, origin: &Origin) -> Value {
     })
 }
 
-fn status(head: &Head) -> &'static str {
+pub(crate) fn status(head: &Head) -> &'static str {
     match head.status() {
         Status::Unknown => "unknown",
         Status::Scheduled => "scheduled",

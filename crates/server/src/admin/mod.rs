@@ -108,11 +108,17 @@ fn metrics_page(metrics: &Metrics) -> Response {
     }
 }
 
+/// What Restate's tools ask first: with which versions of its admin API they can go on. Belay's own are in `api_restate`.
+const RESTATE_ADMIN_API: (u32, u32) = (2, 4);
+
 async fn version(State(admin): State<Admin>) -> Response {
     let about = json!({
         "name": "belay",
         "version": admin.about.version,
         "compiled": admin.about.compiled,
+        "min_admin_api_version": RESTATE_ADMIN_API.0,
+        "max_admin_api_version": RESTATE_ADMIN_API.1,
+        "features": {},
     });
     Json(about).into_response()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest answer that is read, bytes.
-const BODY_BYTES_MAX: usize = 16 << 20;
+const BODY_BYTES_MAX: usize = 128 << 20;
 
 /// The body of a good answer.
 pub(super) async fn get(place: &Place, path: &str) -> Result<Bytes, Failure> {
@@ -59,6 +59,7 @@ async fn send(target: &Target, method: Method, path: &str, body: Bytes) -> io::R
         .uri(path)
         .header(HOST, "belay")
         .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, "application/json")
         .body(Full::new(body))
         .map_err(io::Error::other)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;

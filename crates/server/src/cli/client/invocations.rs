@@ -7,10 +7,12 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::admin::Admin;
-use super::{Common, Console, Exit, Failure};
+use super::{Common, Console, Exit, Failure, sql};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
+    /// List invocations, the newest first.
+    List(List),
     /// Show an invocation: how it stands, and its journal with times.
     Describe(One),
     /// Ask an invocation to end: its code hears of it at its next step, and may clean up.
@@ -33,24 +35,83 @@ pub(in crate::cli) struct One {
     admin: Admin,
 }
 
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    /// Only those of this service.
+    #[arg(long)]
+    service: Option<String>,
+    /// Only those of this virtual object's or workflow's key.
+    #[arg(long)]
+    key: Option<String>,
+    /// Only those of this handler.
+    #[arg(long)]
+    handler: Option<String>,
+    /// Only those that stand so: scheduled, pending, running, backing-off, suspended, paused, completed. Again for more.
+    #[arg(long)]
+    status: Vec<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    #[command(flatten)]
+    admin: Admin,
+}
+
+impl List {
+    fn query(&self) -> String {
+        let quoted = |text: &String| format!("'{}'", text.replace('\'', "''"));
+        let mut query = "SELECT id, target, status, created_at, retry_count, completion_result, \
+             COALESCE(completion_failure, last_failure) AS failure FROM sys_invocation"
+            .to_owned();
+        let columns = [
+            ("target_service_name", &self.service),
+            ("target_service_key", &self.key),
+            ("target_handler_name", &self.handler),
+        ];
+        let wanted = |(column, value): (&str, &Option<String>)| {
+            Some(format!("{column} = {}", quoted(value.as_ref()?)))
+        };
+        let mut conditions: Vec<_> = columns.into_iter().filter_map(wanted).collect();
+        if !self.status.is_empty() {
+            let statuses: Vec<_> = self.status.iter().map(quoted).collect();
+            conditions.push(format!("status IN ({})", statuses.join(", ")));
+        }
+        if !conditions.is_empty() {
+            query = format!("{query} WHERE {}", conditions.join(" AND "));
+        }
+        format!("{query} ORDER BY created_at DESC, id LIMIT {}", self.limit)
+    }
+}
+
 impl Command {
-    fn parts(&self) -> (&One, &'static str, &'static str) {
-        match self {
+    /// The invocation, what is asked for and what is said when it is done; `Err`: a list.
+    fn parts(&self) -> Result<(&One, &'static str, &'static str), &List> {
+        Ok(match self {
+            Command::List(list) => return Err(list),
             Command::Describe(one) => (one, "describe", "described"),
             Command::Cancel(one) => (one, "cancel", "cancelled"),
             Command::Kill(one) => (one, "kill", "killed"),
             Command::Pause(one) => (one, "pause", "paused"),
             Command::Resume(one) => (one, "resume", "resumed"),
             Command::Purge(one) => (one, "purge", "purged"),
-        }
+        })
     }
 
     pub(super) fn common(&self) -> &Common {
-        &self.parts().0.admin.common
+        match self.parts() {
+            Ok((one, ..)) => &one.admin.common,
+            Err(list) => &list.admin.common,
+        }
     }
 
     pub(super) async fn run(&self, console: &mut Console<'_>) -> Result<Exit, Failure> {
-        let (one, what, done) = self.parts();
+        let (one, what, done) = match self.parts() {
+            Ok(parts) => parts,
+            Err(list) => {
+                let rows = sql::rows(&list.admin, &list.query()).await?;
+                sql::say(console, &list.admin, &rows)?;
+                return Ok(Exit::Ok);
+            }
+        };
         let path = format!("/invocations/{}", one.id);
         if matches!(self, Command::Describe(_)) {
             let value = one.admin.ask(Method::GET, &path, None).await?;

@@ -23,6 +23,7 @@ mod id;
 mod invocations;
 mod lock;
 mod publish;
+mod sql;
 mod state;
 mod status;
 mod stores;
@@ -72,9 +73,14 @@ pub(super) enum Command {
     /// Register, list and remove deployments: where the services of durable execution are.
     #[command(subcommand)]
     Deployments(deployments::Command),
-    /// Look at invocations, and cancel, kill, pause, resume or purge them.
+    /// List and look at invocations, and cancel, kill, pause, resume or purge them.
     #[command(subcommand)]
     Invocations(invocations::Command),
+    /// Ask a question in SQL: about invocations, journals, state, services.
+    ///
+    /// `belay sql "SHOW TABLES"` lists the tables, `belay sql "DESCRIBE sys_invocation"` the columns of one. Nothing can be
+    /// changed by it.
+    Sql(sql::Ask),
     /// Say whether a Belay runs and is ready, and where it listens.
     ///
     /// Exit code: 0 if it is ready, 1 if it runs but is not ready, 5 if none runs there.
@@ -138,6 +144,7 @@ impl Command {
             Command::Stores(command) => command.common(),
             Command::Deployments(command) => command.common(),
             Command::Invocations(command) => command.common(),
+            Command::Sql(ask) => ask.common(),
             Command::Status(status) => &status.common,
         }
     }
@@ -153,6 +160,7 @@ impl Command {
             Command::Stores(command) => command.run(console).await,
             Command::Deployments(command) => command.run(console).await,
             Command::Invocations(command) => command.run(console).await,
+            Command::Sql(ask) => ask.run(console).await,
             Command::Status(status) => status.run(console).await,
         }
     }
