@@ -169,11 +169,17 @@ async fn invocations_are_described_and_told_what_to_do() {
 /// Places of one deployment, as documented.
 const PLACES: usize = 1_000;
 
+/// Keeps its stream open, and says nothing.
+async fn hang(context: Context) -> Option<()> {
+    let _open = context;
+    std::future::pending().await
+}
+
 /// More attempts than one deployment has places for, none of which ends.
 #[tokio::test]
 async fn a_deployment_that_hangs_keeps_no_other_waiting() {
     let (server, deployment) = (Belay::run("components: []").await, deployment().await);
-    let hangs = BTreeMap::from([("Stuck/hang", handler(|_| futures::future::pending().boxed()))]);
+    let hangs = BTreeMap::from([("Stuck/hang", handler(|context| hang(context).boxed()))]);
     let services = r#"[{"name":"Stuck","ty":"SERVICE","handlers":[{"name":"hang"}]}]"#;
     let stuck = Deployment::start(services, hangs).await;
     for deployment in [&deployment, &stuck] {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query as Parameters, State};
 use axum::response::{IntoResponse, Json};
 use axum::routing::{get, patch, post};
-use axum::{Router, http};
+use axum::{Extension, Router, http};
 use base::limits;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use machines::invocation::{Change, Command, Control, Reply};
@@ -22,6 +22,7 @@ use crate::manifest::{self, Manifest, Service as Described};
 use crate::registry::{Book, Deployment, Registry, header_map};
 use crate::talk::Talker;
 
+mod absent;
 mod describe;
 mod query;
 
@@ -68,6 +69,10 @@ impl IntoResponse for Refused {
 
 type Answered = Result<Response<Body>, Refused>;
 
+/// The prefix of the version that was asked for; without one there is none.
+#[derive(Clone, Copy)]
+struct Version(&'static str);
+
 #[derive(Debug, Deserialize)]
 struct Register {
     uri: String,
@@ -81,6 +86,15 @@ struct Register {
     breaking: bool,
     #[serde(default)]
     dry_run: bool,
+}
+
+impl Register {
+    fn read(body: &str) -> Result<Register, Refused> {
+        serde_json::from_str(body).map_err(|error| {
+            let text = format!("the body is no registration: {error}");
+            refused(StatusCode::UNPROCESSABLE_ENTITY, None, text)
+        })
+    }
 }
 
 impl Admin {
@@ -102,14 +116,14 @@ impl Admin {
     /// Bare, and below each version's prefix.
     pub fn router(&self) -> Router {
         let routes = || {
-            Router::new()
+            absent::router()
                 .route("/deployments", post(register).get(deployments))
                 .route("/deployments/{id}", get(deployment).delete(remove))
                 .route("/services", get(services))
                 .route("/services/{service}", get(service))
                 .route("/services/{service}/handlers", get(handlers))
                 .route("/services/{service}/handlers/{handler}", get(handler))
-                .route("/invocations/{id}", get(describe::describe))
+                .route("/invocations/{id}", get(describe::describe).delete(end))
                 .route("/invocations/{id}/{what}", patch(control))
                 .route("/query", post(query::query))
                 .route("/subscriptions", get(subscriptions))
@@ -119,7 +133,7 @@ impl Admin {
         versions.into_iter().fold(routes(), |all, version| {
             // The bare one is the process's own.
             let below = routes().route("/health", get(|| async { StatusCode::OK }));
-            all.nest(version, below)
+            all.nest(version, below.layer(Extension(Version(version))))
         })
     }
 
@@ -204,15 +218,11 @@ fn check_versions(manifest: &Manifest) -> Result<(), String> {
     }
 }
 
-async fn register(State(admin): State<Admin>, body: String) -> Answered {
-    let register: Register = serde_json::from_str(&body).map_err(|error| {
-        refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            None,
-            format!("the body is no registration: {error}"),
-        )
-    })?;
-    let force = register.force.unwrap_or(false);
+async fn register(State(admin): State<Admin>, version: Option<Extension<Version>>, body: String) -> Answered {
+    let register = Register::read(&body)?;
+    // Version 2 overwrites what is known unless it is told not to, and answers as if it were new.
+    let is_version_2 = version.is_some_and(|Extension(Version(version))| version == "/v2");
+    let force = register.force.unwrap_or(is_version_2);
     let uri = register.uri.trim_end_matches('/').to_owned();
     let book = admin.registry.book();
     let known = book
@@ -221,6 +231,13 @@ async fn register(State(admin): State<Admin>, body: String) -> Answered {
         .find(|deployment| deployment.uri == uri)
         .cloned();
     if let Some(known) = known.as_ref().filter(|_| !force) {
+        if is_version_2 {
+            let text = format!(
+                "{uri} is registered already, as {}; say force to ask it again",
+                known.id
+            );
+            return Err(refused(StatusCode::CONFLICT, Some("META0004"), text));
+        }
         return Ok(answer_deployment(StatusCode::OK, &book, known));
     }
     let (manifest, sdk) = admin.discover(&register).await?;
@@ -244,6 +261,7 @@ async fn register(State(admin): State<Admin>, body: String) -> Answered {
         book.deployments.insert(deployment.id.clone(), deployment.clone());
         Ok(deployment)
     };
+    let known = known.filter(|_| !is_version_2);
     for service in &deployment.manifest.services {
         let before = book.newest(&service.name).map(|(_, before)| before.kind);
         if !register.breaking && before.is_some_and(|before| before != service.kind) {
@@ -423,14 +441,49 @@ async fn handler(State(admin): State<Admin>, Path((name, handler)): Path<(String
     Ok(Json(handler_json(service, found)).into_response())
 }
 
-async fn control(State(admin): State<Admin>, Path((text, what)): Path<(String, String)>) -> Answered {
-    let id = id::decode(&text).map_err(|why| {
-        refused(
-            StatusCode::BAD_REQUEST,
-            None,
-            format!("bad invocation id '{text}': {why}"),
-        )
+fn invocation(text: &str) -> Result<Address, Refused> {
+    let id = id::decode(text).map_err(|why| {
+        let text = format!("bad invocation id '{text}': {why}");
+        refused(StatusCode::BAD_REQUEST, None, text)
     })?;
+    Ok(Address::invocation(&id))
+}
+
+async fn tell(admin: &Admin, address: &Address, control: Control) -> Result<Change, Refused> {
+    let reply = Command::Control(control).call(&*admin.engine, address).await?;
+    match reply {
+        Reply::Changed(change) => Ok(change),
+        _ => Err(refused(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            None,
+            "the engine gave another answer",
+        )),
+    }
+}
+
+/// The older way to cancel, kill and purge: what came of it is not told.
+async fn end(
+    State(admin): State<Admin>,
+    Path(text): Path<String>,
+    Parameters(parameters): Parameters<BTreeMap<String, String>>,
+) -> Answered {
+    let address = invocation(&text)?;
+    let mode = parameters.get("mode").map(|mode| mode.to_ascii_lowercase());
+    let control = match mode.as_deref() {
+        None | Some("cancel") => Control::Cancel,
+        Some("kill") => Control::Kill,
+        Some("purge") => Control::Purge,
+        Some(other) => {
+            let text = format!("there is no mode {other}: say cancel, kill or purge");
+            return Err(refused(StatusCode::BAD_REQUEST, None, text));
+        }
+    };
+    tell(&admin, &address, control).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+async fn control(State(admin): State<Admin>, Path((text, what)): Path<(String, String)>) -> Answered {
+    let address = invocation(&text)?;
     let control = match what.as_str() {
         "cancel" => Control::Cancel,
         "kill" => Control::Kill,
@@ -447,16 +500,7 @@ async fn control(State(admin): State<Admin>, Path((text, what)): Path<(String, S
         }
     };
     let resumes = matches!(control, Control::Resume { .. });
-    let reply = Command::Control(control)
-        .call(&*admin.engine, &Address::invocation(&id))
-        .await?;
-    let Reply::Changed(change) = reply else {
-        return Err(refused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            None,
-            "the engine gave another answer",
-        ));
-    };
+    let change = tell(&admin, &address, control).await?;
     let conflict = |why: &str| {
         Err(refused(
             StatusCode::CONFLICT,

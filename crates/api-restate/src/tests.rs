@@ -21,6 +21,7 @@ use crate::{Defaults, Service, Talker};
 
 mod appended;
 mod filled;
+mod old_admin;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
