@@ -1,13 +1,12 @@
 //! Deployments and invocations for people: the commands, against a real server and a deployment of our own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::Value;
 use tests::belay::{Ran, belay};
-use tests::deployment::{Context, Deployment, Handler};
+use tests::deployment::{Context, Deployment};
+use tests::greeter::{greet, handler, rest, send};
 use tests::{Belay, eventually};
 
 const SERVICES: &str = r#"[{"name":"Greeter","ty":"SERVICE","handlers":[{"name":"greet"},{"name":"rest"}]}]"#;
@@ -21,60 +20,12 @@ async fn ask(server: &Belay, command: &str) -> Ran {
     belay(arguments.collect::<Vec<_>>()).await
 }
 
-async fn greet(mut context: Context) -> Option<()> {
-    let greeting = context.run("hello").await?;
-    context.output(Ok(greeting));
-    Some(())
-}
-
-/// For a year.
-async fn rest(mut context: Context) -> Option<()> {
-    context.sleep(2_000_000_000_000).await?;
-    context.output(Ok(Bytes::new()));
-    Some(())
-}
-
 async fn deployment() -> Deployment {
     let handlers = BTreeMap::from([
         ("Greeter/greet", handler(|context| greet(context).boxed())),
         ("Greeter/rest", handler(|context| rest(context).boxed())),
     ]);
     Deployment::start(SERVICES, handlers).await
-}
-
-fn handler(code: fn(Context) -> futures::future::BoxFuture<'static, Option<()>>) -> Handler {
-    Arc::new(code)
-}
-
-/// The id of a new invocation.
-async fn send(server: &Belay, handler: &str) -> String {
-    send_to(server, &format!("Greeter/{handler}")).await
-}
-
-async fn send_to(server: &Belay, handler: &str) -> String {
-    let stream = tokio::net::TcpStream::connect(&server.ingress)
-        .await
-        .expect("it listens");
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
-            .await
-            .expect("it speaks HTTP");
-    let asking = async {
-        let request = http::Request::post(format!("/{handler}/send"))
-            .header("host", "belay")
-            .body(http_body_util::Empty::<Bytes>::new())
-            .expect("a request");
-        let answer = sender.send_request(request).await.expect("an answer");
-        let body = http_body_util::BodyExt::collect(answer.into_body())
-            .await
-            .expect("a body");
-        let json: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
-        json["invocationId"].as_str().expect("an id").to_owned()
-    };
-    tokio::select! {
-        id = asking => id,
-        _ = connection => panic!("the connection has gone"),
-    }
 }
 
 async fn described(server: &Belay, id: &str, status: &str) -> Value {
@@ -119,7 +70,7 @@ async fn deployments_are_registered_listed_and_removed() {
 async fn invocations_are_described_and_told_what_to_do() {
     let (server, deployment) = (Belay::run("components: []").await, deployment().await);
     ask(&server, &format!("deployments register {}", deployment.uri)).await;
-    let id = send(&server, "greet").await;
+    let id = send(&server, "Greeter/greet").await;
     let done = described(&server, &id, "completed").await;
     assert_eq!(done["result"]["value"], "hello");
     let entries: Vec<_> = done["journal"]
@@ -144,7 +95,7 @@ async fn invocations_are_described_and_told_what_to_do() {
         text.out
     );
 
-    let id = send(&server, "rest").await;
+    let id = send(&server, "Greeter/rest").await;
     for (what, status) in [("pause", "paused"), ("resume", "running"), ("kill", "completed")] {
         let told = ask(&server, &format!("invocations {what} {id}")).await;
         assert_eq!(told.code, 0, "{what}: {}", told.err);
@@ -188,10 +139,10 @@ async fn a_deployment_that_hangs_keeps_no_other_waiting() {
     }
     let mut last = String::new();
     for _ in 0..=PLACES {
-        last = send_to(&server, "Stuck/hang").await;
+        last = send(&server, "Stuck/hang").await;
     }
     described(&server, &last, "running").await;
 
-    let id = send(&server, "greet").await;
+    let id = send(&server, "Greeter/greet").await;
     described(&server, &id, "completed").await;
 }

@@ -1,47 +1,14 @@
 //! Restate's own command line, unmodified, against Belay: what is in its output is what people read.
 
-use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::FutureExt;
 use serde_json::Value;
-use tests::deployment::{Context, Deployment, Handler};
-use tests::{Belay, eventually};
+use tests::deployment::Deployment;
+use tests::{Belay, eventually, greeter};
 use tokio::process::Command;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-
-const SERVICES: &str = r#"[
-    {"name":"Greeter","ty":"SERVICE","handlers":[{"name":"greet"},{"name":"rest"},{"name":"fail"}]},
-    {"name":"Counter","ty":"VIRTUAL_OBJECT","handlers":[{"name":"add"},{"name":"hold"}]}]"#;
-
-async fn greet(mut context: Context) -> Option<()> {
-    let greeting = context.run("hello").await?;
-    context.output(Ok(greeting));
-    Some(())
-}
-
-/// For years.
-async fn rest(mut context: Context) -> Option<()> {
-    context.sleep(2_000_000_000_000).await?;
-    context.output(Ok(Bytes::new()));
-    Some(())
-}
-
-async fn fail(context: Context) -> Option<()> {
-    context.fail();
-    None
-}
-
-async fn add(mut context: Context) -> Option<()> {
-    context.set("count", Bytes::from_static(b"10"));
-    context.call("Greeter", "greet", "", Bytes::new()).await?;
-    context.output(Ok(Bytes::new()));
-    Some(())
-}
 
 struct World {
     server: Belay,
@@ -51,19 +18,9 @@ struct World {
 
 impl World {
     async fn start() -> World {
-        let handler = |code: fn(Context) -> futures::future::BoxFuture<'static, Option<()>>| -> Handler {
-            Arc::new(code)
-        };
-        let handlers = BTreeMap::from([
-            ("Greeter/greet", handler(|context| greet(context).boxed())),
-            ("Greeter/rest", handler(|context| rest(context).boxed())),
-            ("Greeter/fail", handler(|context| fail(context).boxed())),
-            ("Counter/add", handler(|context| add(context).boxed())),
-            ("Counter/hold", handler(|context| rest(context).boxed())),
-        ]);
         let world = World {
             server: Belay::run("components: []").await,
-            deployment: Deployment::start(SERVICES, handlers).await,
+            deployment: greeter::deployment().await,
             home: tempfile::tempdir().expect("a temporary folder"),
         };
         let registered = world
@@ -119,29 +76,7 @@ impl World {
 
     /// The id of a new invocation, once it stands so.
     async fn send(&self, path: &str, status: &str) -> String {
-        let stream = tokio::net::TcpStream::connect(&self.server.ingress)
-            .await
-            .expect("it listens");
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
-                .await
-                .expect("it speaks HTTP");
-        let asking = async {
-            let request = http::Request::post(format!("/{path}/send"))
-                .header("host", "belay")
-                .body(http_body_util::Empty::<Bytes>::new())
-                .expect("a request");
-            let answer = sender.send_request(request).await.expect("an answer");
-            let body = http_body_util::BodyExt::collect(answer.into_body())
-                .await
-                .expect("a body");
-            let json: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
-            json["invocationId"].as_str().expect("an id").to_owned()
-        };
-        let id = tokio::select! {
-            id = asking => id,
-            _ = connection => panic!("the connection has gone"),
-        };
+        let id = greeter::send(&self.server, path).await;
         self.stands(&id, status).await;
         id
     }
@@ -271,8 +206,9 @@ async fn state_and_questions() {
     let world = World::start().await;
     world.send("Counter/a/add", "completed").await;
     has(
-        &world.good(&["state", "get", "Counter", "a"]).await,
-        &["count", "10"],
+        &world.good(&["state", "get", "--binary", "Counter", "a"]).await,
+        // In Base64.
+        &["count", "MTA=", "raw", "_wA="],
     );
     let table = world
         .good(&[
@@ -282,7 +218,7 @@ async fn state_and_questions() {
         .await;
     has(&table, &["TARGET", "CREATED_AT", "Counter/a/add", "1 rows"]);
     let rows = world
-        .rows("SELECT key, value_utf8, value_length FROM state")
+        .rows("SELECT key, value_utf8, value_length FROM state WHERE key = 'count'")
         .await;
     assert_eq!(
         rows,

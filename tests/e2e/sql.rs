@@ -1,104 +1,15 @@
 //! SQL over live data: every table, both forms of an answer, limits, and the commands for people.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
-use bytes::Bytes;
-use futures::FutureExt;
 use serde_json::{Value, json};
 use tests::belay::{Ran, belay};
-use tests::deployment::{Context, Deployment, Handler};
+use tests::deployment::Deployment;
+use tests::greeter::{deployment, post, send};
 use tests::{Belay, eventually};
-
-const SERVICES: &str = r#"[
-    {"name":"Greeter","ty":"SERVICE","handlers":[{"name":"greet"},{"name":"rest"},{"name":"fail"},{"name":"refuse"}]},
-    {"name":"Counter","ty":"VIRTUAL_OBJECT","handlers":[{"name":"add"},{"name":"hold"}]}]"#;
-
-async fn greet(mut context: Context) -> Option<()> {
-    let greeting = context.run("hello").await?;
-    context.output(Ok(greeting));
-    Some(())
-}
-
-/// For years.
-async fn rest(mut context: Context) -> Option<()> {
-    context.sleep(2_000_000_000_000).await?;
-    context.output(Ok(Bytes::new()));
-    Some(())
-}
-
-async fn fail(context: Context) -> Option<()> {
-    context.fail();
-    None
-}
-
-async fn refuse(mut context: Context) -> Option<()> {
-    context.output(Err(409));
-    Some(())
-}
-
-async fn add(mut context: Context) -> Option<()> {
-    context.set("count", Bytes::from_static(b"10"));
-    context.set("raw", Bytes::from_static(&[0xff, 0]));
-    context.call("Greeter", "greet", "", Bytes::new()).await?;
-    context.output(Ok(Bytes::new()));
-    Some(())
-}
-
-async fn deployment() -> Deployment {
-    let handler =
-        |code: fn(Context) -> futures::future::BoxFuture<'static, Option<()>>| -> Handler { Arc::new(code) };
-    let handlers = BTreeMap::from([
-        ("Greeter/greet", handler(|context| greet(context).boxed())),
-        ("Greeter/rest", handler(|context| rest(context).boxed())),
-        ("Greeter/fail", handler(|context| fail(context).boxed())),
-        ("Greeter/refuse", handler(|context| refuse(context).boxed())),
-        ("Counter/add", handler(|context| add(context).boxed())),
-        ("Counter/hold", handler(|context| rest(context).boxed())),
-    ]);
-    Deployment::start(SERVICES, handlers).await
-}
-
-/// Status, content type and body.
-async fn post(address: &str, path: &str, accept: &str, body: String) -> (u16, String, Bytes) {
-    let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
-            .await
-            .expect("it speaks HTTP");
-    let asking = async {
-        let request = http::Request::post(path)
-            .header("host", "belay")
-            .header("accept", accept)
-            .body(http_body_util::Full::new(Bytes::from(body)))
-            .expect("a request");
-        let answer = sender.send_request(request).await.expect("an answer");
-        let content_type = answer.headers().get("content-type");
-        let content_type = content_type
-            .map_or("", |value| value.to_str().expect("ASCII"))
-            .to_owned();
-        let status = answer.status().as_u16();
-        let body = http_body_util::BodyExt::collect(answer.into_body())
-            .await
-            .expect("a body");
-        (status, content_type, body.to_bytes())
-    };
-    tokio::select! {
-        answer = asking => answer,
-        _ = connection => panic!("the connection has gone"),
-    }
-}
-
-/// The id of a new invocation.
-async fn send(server: &Belay, path: &str) -> String {
-    let (_, _, body) = post(&server.ingress, &format!("/{path}/send"), "*/*", String::new()).await;
-    let json: Value = serde_json::from_slice(&body).expect("JSON");
-    json["invocationId"].as_str().expect("an id").to_owned()
-}
 
 async fn asked(server: &Belay, query: &str) -> (u16, Value) {
     let body = json!({ "query": query }).to_string();

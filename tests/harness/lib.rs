@@ -13,6 +13,7 @@ pub mod app;
 pub mod belay;
 pub mod deployment;
 pub mod echo;
+pub mod greeter;
 pub mod proc;
 pub mod sdk;
 pub mod volume;
