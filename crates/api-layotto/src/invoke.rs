@@ -103,25 +103,10 @@ fn timeout(headers: &HeaderMap) -> (Duration, Deadline) {
         .and_then(|text| text.parse().ok())
         .filter(|millis| *millis > 0)
         .map_or(limits::INVOKE_TIMEOUT, Duration::from_millis);
-    match text("grpc-timeout").and_then(grpc_timeout) {
+    match text("grpc-timeout").and_then(base::time::grpc_timeout) {
         Some(caller) if caller < setting => (caller, Deadline::Caller),
         _ => (setting, Deadline::Setting),
     }
-}
-
-/// One to eight digits and a unit.
-fn grpc_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 60 * 60),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
 }
 
 /// The caller's headers; the trace goes on from this call, not from the one before it.

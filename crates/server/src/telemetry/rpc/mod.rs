@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | has a path that nothing serves | UNIMPLEMENTED | this layer, its routes are not asked |
 //! | flow control refuses | UNKNOWN | this layer |
-//! | is unary and over its deadline | DEADLINE_EXCEEDED | this layer; the handler is dropped |
+//! | is over its caller's deadline, or is unary and over ours | DEADLINE_EXCEEDED | this layer; the handler is dropped |
 //! | is unary and waits, and is not answered while the process drains | UNAVAILABLE | this layer; the handler is dropped |
 //! | panics, also in the middle of its stream | INTERNAL | this layer; the connection and the process go on |
 //! | streams, and is silent while the process drains | UNAVAILABLE | this layer |

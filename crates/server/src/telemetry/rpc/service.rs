@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
+use base::time::grpc_timeout;
 use base::trace;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +25,22 @@ use crate::telemetry::methods::{Methods, Shape};
 /// What all calls of one listener share.
 pub struct Settings {
     pub methods: Methods,
-    /// Of unary calls; a caller's own, shorter one is kept by tonic.
+    /// Of unary calls that do not wait; any caller may have one of its own.
     pub deadline: Duration,
     /// Cancelled when the process begins to drain.
     pub drain: CancellationToken,
     pub traces: Option<Traces>,
+}
+
+impl Settings {
+    /// When a call is not waited for any longer. Without this the caller's time would end in tonic's CANCELLED.
+    fn end(&self, shape: Shape, started: Instant, headers: &HeaderMap) -> Option<Instant> {
+        let ours = (shape == Shape::Unary).then_some(self.deadline);
+        let text = headers.get("grpc-timeout").and_then(|value| value.to_str().ok());
+        let callers = text.and_then(grpc_timeout);
+        let shorter = ours.into_iter().chain(callers).min()?;
+        started.checked_add(shorter)
+    }
 }
 
 #[derive(Clone)]
@@ -87,6 +99,7 @@ where
         let (context, span) = call::context(request.headers(), settings.traces.as_ref(), method);
         let shape = method.shape;
         let call = Call::begin(method.clone(), span);
+        let ends = settings.end(shape, call.started(), request.headers());
         if shape != Shape::Streaming && !method.admits(call.started() - self.layer.epoch) {
             return Running::answered(call, Answer::limited(), settings);
         }
@@ -97,6 +110,7 @@ where
         match inner {
             Ok(inner) => Running {
                 step: Step::Inner { inner },
+                ends,
                 deadline: None,
                 drain: None,
                 call: Some(call),
@@ -118,6 +132,7 @@ pin_project! {
     pub struct Running<F> {
         #[pin]
         step: Step<F>,
+        ends: Option<Instant>,
         // Set when the handler first has to wait: most calls never touch a timer.
         #[pin]
         deadline: Option<Sleep>,
@@ -149,6 +164,7 @@ impl<F> Running<F> {
             step: Step::Answered {
                 response: Some(answer.response()),
             },
+            ends: None,
             deadline: None,
             drain: None,
             call: None,
@@ -214,10 +230,10 @@ impl<F> Running<F> {
 
     /// Whether the handler, which has nothing yet, is not waited for any longer.
     fn poll_end(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Answered {
-        let answer = match self.shape {
-            Shape::Streaming => return Poll::Pending,
-            Shape::Waiting => task::ready!(self.as_mut().poll_drain(cx)),
-            Shape::Unary => task::ready!(self.as_mut().poll_deadline(cx)),
+        let answer = match self.as_mut().poll_deadline(cx) {
+            Poll::Ready(too_late) => too_late,
+            Poll::Pending if self.shape == Shape::Waiting => task::ready!(self.as_mut().poll_drain(cx)),
+            Poll::Pending => return Poll::Pending,
         };
         if let Some(call) = self.as_mut().project().call.take() {
             call.end(answer.code);
@@ -233,10 +249,14 @@ impl<F> Running<F> {
 
     fn poll_deadline(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Answer> {
         let mut this = self.project();
+        let Some(ends) = *this.ends else {
+            return Poll::Pending;
+        };
         if this.deadline.is_none() {
-            let started = this.call.as_ref().map_or_else(Instant::now, Call::started);
-            let at = tokio::time::Instant::from_std(started + this.settings.deadline);
-            this.deadline.set(Some(tokio::time::sleep_until(at)));
+            this.deadline
+                .set(Some(tokio::time::sleep_until(tokio::time::Instant::from_std(
+                    ends,
+                ))));
         }
         let deadline = this.deadline.as_pin_mut().expect("set above");
         deadline.poll(cx).map(|()| Answer::too_late())

@@ -212,6 +212,19 @@ async fn a_unary_call_ends_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_ends_at_its_callers_deadline() {
+    let harness = Harness::waiting();
+    let mut request = request(UNARY);
+    let timeout = http::HeaderValue::from_static("500m");
+    request.headers_mut().insert("grpc-timeout", timeout);
+    let begun = tokio::time::Instant::now();
+    let answered = harness.call(request, |_| std::future::pending()).await;
+    assert_eq!(status(answered.headers()), Some("4"));
+    let elapsed = begun.elapsed().as_millis();
+    assert!((490..=510).contains(&elapsed), "{elapsed}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_waits_has_no_deadline() {
     let harness = Harness::waiting();
     let late = |_| async {
