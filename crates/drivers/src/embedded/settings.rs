@@ -24,7 +24,7 @@ pub struct Options {
     /// How often `relaxed` mode syncs, milliseconds: 1 to 10000. Default: 50.
     #[schemars(range(min = 1, max = 10_000))]
     pub sync_interval_ms: u64,
-    /// Memory for blocks read from disk, MiB: 1 to 1048576. Default: 64.
+    /// Memory for blocks read from disk, MiB: 1 to 1048576. Default: 16.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub cache_mib: u64,
     /// Memory for the newest journal rows before they are written as a table, MiB: 1 to 1024. Default: 16.
@@ -48,7 +48,7 @@ impl Default for Options {
         Options {
             mode: Mode::Durable,
             sync_interval_ms: 50,
-            cache_mib: 64,
+            cache_mib: 16,
             journal_memory_mib: 16,
             state_memory_mib: 16,
             journals_max_mib: 192,

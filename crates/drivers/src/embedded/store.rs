@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use base::{Clock, Error, Result, Timestamp, codes, limits};
 use bytes::Bytes;
 use fjall::compaction::Leveled;
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, KeyspaceCreateOptions, PersistMode, Readable};
 use ports::kv::{Entry, Key, Keyspace, Order, Page, Reads, Scan, Version};
 
@@ -60,6 +61,8 @@ impl Store {
                 KeyspaceCreateOptions::default()
                     .max_memtable_size(memory_mib * MIB)
                     .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(table_bytes)))
+                    // Or the whole index of every table of the upper levels stays in memory, and grows with what is stored.
+                    .index_block_partitioning_policy(PartitioningPolicy::all(true))
                     .manual_journal_persist(true)
             })
         };
