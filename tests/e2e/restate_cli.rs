@@ -34,6 +34,18 @@ impl World {
 
     /// Whether it went well, and all that it printed.
     async fn run(&self, arguments: &[&str]) -> (bool, String) {
+        self.edit(arguments, "").await
+    }
+
+    /// The same, with an editor that does this to a file.
+    async fn edit(&self, arguments: &[&str], script: &str) -> (bool, String) {
+        let editor = self.home.path().join("editor");
+        let lines = format!("#!/bin/sh\nsed -i '{script}' \"$1\"\n");
+        tokio::fs::write(&editor, lines).await.expect("a file");
+        let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        tokio::fs::set_permissions(&editor, runs)
+            .await
+            .expect("a file of ours");
         let folder = tests::sdk::folder("restate/cli");
         let program = folder.join("node_modules/.bin/restate");
         assert!(
@@ -48,6 +60,7 @@ impl World {
             .env("RESTATE_ADMIN_URL", format!("http://{}", self.server.admin))
             .env("HOME", self.home.path())
             .env("RESTATE_CLI_CONFIG_HOME", self.home.path())
+            .env("EDITOR", &editor)
             .env("DO_NOT_TRACK", "1")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -79,6 +92,18 @@ impl World {
         let id = greeter::send(&self.server, path).await;
         self.stands(&id, status).await;
         id
+    }
+
+    /// What the only state of that name is.
+    async fn counts(&self, value: Option<&str>) {
+        eventually("the state", || async {
+            let rows = self
+                .rows("SELECT value_utf8 FROM state WHERE key = 'count'")
+                .await;
+            let seen: Vec<_> = rows.iter().filter_map(|row| row["value_utf8"].as_str()).collect();
+            (seen.len() == rows.len() && seen == Vec::from_iter(value)).then_some(())
+        })
+        .await;
     }
 
     async fn stands(&self, id: &str, status: &str) {
@@ -194,6 +219,15 @@ async fn invocations_are_told_what_to_do() {
         &world.good(&["invocations", "purge", "Greeter"]).await,
         &["Purged 1 invocations"],
     );
+    let done = world.send("Greeter/greet", "completed").await;
+    let restarted = world.good(&["invocations", "restart-as-new", &done]).await;
+    has(&restarted, &[&done]);
+    eventually("a second one", || async {
+        let again =
+            format!("SELECT id FROM sys_invocation WHERE restarted_from = '{done}' AND status = 'completed'");
+        (world.rows(&again).await.len() == 1).then_some(())
+    })
+    .await;
     let held = world.send("Counter/b/hold", "running").await;
     has(&world.good(&["invocations", "kill", "Counter/b"]).await, &[&held]);
     world.stands(&held, "completed").await;
@@ -226,4 +260,59 @@ async fn state_and_questions() {
     );
     let (good, text) = world.run(&["sql", "SELECT * FROM nowhere"]).await;
     assert!(!good && text.contains("there is no table nowhere"), "{text}");
+}
+
+#[tokio::test]
+async fn state_is_changed() {
+    let world = World::start().await;
+    world.send("Counter/a/add", "completed").await;
+    world.counts(Some("10")).await;
+    // Values are in Base64: 11 and 12.
+    let patch = r#"[{"op":"replace","path":"/count","value":"MTE="}]"#;
+    world
+        .good(&["state", "patch", "--binary", "Counter", "a", "--patch", patch])
+        .await;
+    world.counts(Some("11")).await;
+    let edit = ["state", "edit", "--binary", "Counter", "a"];
+    let (good, text) = world.edit(&edit, "s/MTE=/MTI=/").await;
+    assert!(good, "{text}");
+    world.counts(Some("12")).await;
+    world.good(&["state", "clear", "Counter/a"]).await;
+    world.counts(None).await;
+
+    // Behind who works on it.
+    world.send("Counter/b/add", "completed").await;
+    let held = world.send("Counter/b/hold", "running").await;
+    world.good(&["state", "clear", "Counter/b"]).await;
+    world.counts(Some("10")).await;
+    world.good(&["invocations", "kill", &held]).await;
+    world.counts(None).await;
+}
+
+#[tokio::test]
+async fn services_are_configured() {
+    let world = World::start().await;
+    has(
+        &world.good(&["services", "config", "view", "Counter"]).await,
+        &["Public", "true", "1d"],
+    );
+    world
+        .good(&[
+            "services",
+            "config",
+            "patch",
+            "Counter",
+            "--public",
+            "false",
+            "--idempotency-retention",
+            "2h",
+        ])
+        .await;
+    has(
+        &world.good(&["services", "config", "view", "Counter"]).await,
+        &["false", "2h"],
+    );
+    let (status, _, body) =
+        greeter::post(&world.server.ingress, "/Counter/a/add", "*/*", String::new()).await;
+    assert_eq!(status, 400, "{}", String::from_utf8_lossy(&body));
 }

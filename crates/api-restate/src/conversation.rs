@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base::limits;
 use bytes::{Bytes, BytesMut};
 use machines::engine::{PartScan, Snapshot};
-use machines::invocation::rows::{self, Entry, Head, Keys, Kind, Name, Notification, Origin, Value};
-use machines::invocation::{Id, Query, Reply, Word};
+use machines::invocation::rows::{self, Entry, Keys, Kind, Name, Notification, Origin, Value};
+use machines::invocation::{Id, Known, Query, Reply, Word};
 use machines::{Address, Engine, Stored};
 
 use crate::appended::told;
@@ -77,8 +77,8 @@ impl Conversation {
     }
 
     /// The start and the journal.
-    pub(crate) async fn begin(&mut self, head: &Head, address: &Address) -> Result<Bytes, Failure> {
-        let entries = self.journal(address).await?;
+    pub(crate) async fn begin(&mut self, known: &Known) -> Result<Bytes, Failure> {
+        let (head, entries) = (&known.head, &known.journal);
         let (state, partial_state) = self.state().await?;
         let last = entries.last().map_or(0, |entry| entry.at);
         self.known = u32::try_from(entries.len()).unwrap_or(u32::MAX);
@@ -87,7 +87,7 @@ impl Conversation {
             id: &self.id,
             origin: &self.origin,
             version: self.version,
-            entries: &entries,
+            entries,
             state,
             partial_state,
             failures: head.retry.as_ref().map_or(0, |retry| retry.since_entry),
@@ -96,13 +96,6 @@ impl Conversation {
         let mut bytes = BytesMut::new();
         Generation::of(self.version).put_start(&mut bytes, start);
         Ok(bytes.freeze())
-    }
-
-    async fn journal(&self, address: &Address) -> Result<Vec<Entry>, Failure> {
-        let snapshot = self.engine.snapshot(address)?;
-        let rows = scan(&*snapshot, rows::JOURNAL, Bytes::new(), usize::MAX).await?;
-        let entries = rows.rows.iter().map(|(_, row)| Entry::from_row(row));
-        Ok(entries.collect::<base::Result<_>>()?)
     }
 
     /// All of it, or as much as may be sent along; and whether there is more.
@@ -225,6 +218,14 @@ impl Conversation {
             _ => Generation::of(self.version).put_notification(to, self.version, notification),
         }
     }
+}
+
+/// As it is stored.
+pub(crate) async fn journal(engine: &dyn Engine, address: &Address) -> Result<Vec<Entry>, Failure> {
+    let snapshot = engine.snapshot(address)?;
+    let rows = scan(&*snapshot, rows::JOURNAL, Bytes::new(), usize::MAX).await?;
+    let entries = rows.rows.iter().map(|(_, row)| Entry::from_row(row));
+    Ok(entries.collect::<base::Result<_>>()?)
 }
 
 struct Rows {

@@ -202,6 +202,11 @@ impl Default for Output {
 }
 
 impl Manifest {
+    /// The lowest and the highest version of the service protocol that it speaks.
+    pub(crate) fn versions(&self) -> (u32, u32) {
+        (self.min_version, self.max_version)
+    }
+
     /// Errors: what is wrong with it.
     pub(crate) fn read(content_type: &str, body: &[u8]) -> Result<Manifest, String> {
         let known = content_type

@@ -19,56 +19,12 @@ use machines::{Address, Call, Engine};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use crate::defaults::{Defaults, millis};
 use crate::endpoint::{Answer, Ask};
 use crate::id;
 use crate::manifest::{Handler, Manifest, Output, Service, ServiceKind, Settings};
 use crate::talk::Failure;
 use crate::version::Version;
-
-/// What holds where neither handler nor service says anything.
-#[derive(Clone, Debug)]
-pub struct Defaults {
-    pub inactivity: Duration,
-    pub abort: Duration,
-    pub journal_retention: Duration,
-    pub idempotency_retention: Duration,
-    pub workflow_retention: Duration,
-    pub retry: Retry,
-    /// Largest version of the service protocol that is spoken.
-    pub protocol_max: Version,
-}
-
-#[derive(Clone, Debug)]
-pub struct Retry {
-    pub first: Duration,
-    pub max: Duration,
-    pub factor: f64,
-    /// The first attempt included; `None`: without end.
-    pub attempts_max: Option<u32>,
-    /// Whether an invocation ends with its last error when they are used up; otherwise it is paused.
-    pub kill: bool,
-}
-
-impl Default for Defaults {
-    fn default() -> Defaults {
-        let day = Duration::from_secs(86_400);
-        Defaults {
-            inactivity: Duration::from_secs(60),
-            abort: Duration::from_secs(600),
-            journal_retention: day,
-            idempotency_retention: day,
-            workflow_retention: day,
-            retry: Retry {
-                first: Duration::from_millis(500),
-                max: Duration::from_secs(60),
-                factor: 2.0,
-                attempts_max: Some(70),
-                kill: false,
-            },
-            protocol_max: Version::V6,
-        }
-    }
-}
 
 /// A deployment as it was registered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,6 +181,10 @@ impl Registry {
         Ok(outcome)
     }
 
+    pub(crate) fn defaults(&self) -> &Defaults {
+        &self.0.defaults
+    }
+
     /// The error is what clients are told.
     pub(crate) fn find(&self, service: &str, handler: &str) -> Result<Found, String> {
         let book = self.0.book.load();
@@ -253,7 +213,6 @@ impl Registry {
         let defaults = &self.0.defaults;
         let settings = handler.settings.or(&changed.settings).or(&service.settings);
         let retry = &defaults.retry;
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let factor = settings.retry_factor.unwrap_or(retry.factor);
         let rules = Rules {
             result_ms: 0,
@@ -314,7 +273,7 @@ impl Registry {
             .handlers
             .iter()
             .find(|handler| handler.name == origin.target.handler);
-        let range = (deployment.manifest.min_version, deployment.manifest.max_version);
+        let range = deployment.manifest.versions();
         let version = match pinned.map(|pin| pin.protocol) {
             Some(protocol) => Version::of_number(protocol).filter(|version| version.is_in(range)),
             None => Version::highest(range, self.most(&deployment.id)),
@@ -354,7 +313,8 @@ impl Registry {
 }
 
 impl Registry {
-    fn most(&self, deployment: &str) -> Version {
+    /// The most that is to be spoken with it.
+    pub(crate) fn most(&self, deployment: &str) -> Version {
         let most = self.0.defaults.protocol_max;
         let spoken = self.0.spoken.lock().get(deployment).copied();
         spoken.map_or(most, |spoken| spoken.min(most))

@@ -18,16 +18,16 @@ use base::{Result, limits, task};
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use machines::engine::Happenings;
-use machines::invocation::rows::{Head, Origin, Trouble};
-use machines::invocation::{self, About, Behavior, Event, Failed, Id, Query, Reply, Word, Words};
+use machines::engine::{Happenings, Talk};
+use machines::invocation::rows::{Origin, Trouble};
+use machines::invocation::{self, About, Behavior, Event, Failed, Id, Known, Query, Reply, Word, Words};
 use machines::{Address, Call, Callee, Engine, Question, Stored};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::Conversation;
+use crate::conversation::{self, Conversation};
 use crate::endpoint::{Answer, Broken, Connections, Http, Out, Waiting};
 use crate::generation::put_command_ack;
 use crate::places::{Place, Places};
@@ -108,13 +108,16 @@ impl Shared {
 }
 
 impl Callee for Talker {
-    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes) {
-        let (Some(id), Ok(about)) = (address.invocation_id(), About::from_row(&about)) else {
+    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, talk: Talk) {
+        let (Some(id), Ok(about)) = (address.invocation_id(), About::from_row(&talk.about)) else {
             return;
         };
         let Some(hung_up) = self.0.enter(address, about.attempt) else {
             return;
         };
+        // From here on nothing that comes is missed. A watch that is refused is asked for again by the attempt.
+        let known = talk.known.filter(|known| known.head.attempt == about.attempt);
+        let known = known.and_then(|known| Some((known, engine.watch(address).ok()?.events)));
         let attempt = Attempt {
             shared: self.0.clone(),
             engine,
@@ -127,7 +130,7 @@ impl Callee for Talker {
             tokio::select! {
                 biased;
                 () = hung_up.cancelled() => {}
-                () = attempt.run() => shared.leave(&address, about.attempt),
+                () = attempt.run(known) => shared.leave(&address, about.attempt),
             }
         }));
     }
@@ -193,9 +196,9 @@ enum Over {
 }
 
 impl Attempt {
-    async fn run(self) {
+    async fn run(self, known: Option<(Known, Happenings)>) {
         let mut pin = invocation::rows::Pin::default();
-        match self.talk(&mut pin).await {
+        match self.talk(known, &mut pin).await {
             Ok(Over::Said(answer, out)) => drain(answer, out),
             Ok(Over::Stale) => {}
             Err(failure) => self.failed(failure, pin).await,
@@ -252,18 +255,20 @@ impl Attempt {
             .boxed()
     }
 
-    async fn talk(&self, pin: &mut invocation::rows::Pin) -> Result<Over, Failure> {
+    async fn talk(
+        &self,
+        mut first: Option<(Known, Happenings)>,
+        pin: &mut invocation::rows::Pin,
+    ) -> Result<Over, Failure> {
         let Some(registry) = self.shared.registry().await else {
             return Ok(Over::Stale);
         };
         let mut place: Option<Place> = None;
         loop {
-            // Before anything is read: what comes after the snapshot is heard.
-            let events = self.engine.watch(&self.address)?.events;
-            let Some((head, origin)) = self.look().await? else {
+            let Some((known, events)) = self.know(first.take()).await? else {
                 return Ok(Over::Stale);
             };
-            let chosen = registry.choose(&head, &origin)?;
+            let chosen = registry.choose(&known.head, &known.origin)?;
             let deployment = &chosen.pin.deployment;
             if !place.as_ref().is_some_and(|place| place.is_with(deployment)) {
                 place = self.shared.places.take(deployment);
@@ -274,12 +279,14 @@ impl Attempt {
                 }
             }
             *pin = chosen.pin.clone();
-            let conversation =
-                Conversation::new(&chosen, self.id, &origin, self.engine.clone(), registry.clone());
-            match self
-                .converse(&chosen, (&head, &origin), conversation, events)
-                .await
-            {
+            let conversation = Conversation::new(
+                &chosen,
+                self.id,
+                &known.origin,
+                self.engine.clone(),
+                registry.clone(),
+            );
+            match self.converse(&chosen, &known, conversation, events).await {
                 // Each turn speaks a lower version than the one before.
                 Err(failure) if failure.documented == NOT_SPOKEN && registry.lower(&chosen) => {
                     tracing::info!(deployment = chosen.pin.deployment, version = ?chosen.version, "a deployment does not speak the version that it said it speaks");
@@ -292,12 +299,12 @@ impl Attempt {
     async fn converse(
         &self,
         chosen: &Chosen,
-        (head, origin): (&Head, &Origin),
+        known: &Known,
         mut conversation: Conversation,
         events: Happenings,
     ) -> Result<Over, Failure> {
-        let begin = conversation.begin(head, &self.address).await?;
-        let (mut out, waiting) = self.ask(chosen, origin).await?;
+        let begin = conversation.begin(known).await?;
+        let (mut out, waiting) = self.ask(chosen, &known.origin).await?;
         out.send(begin)?;
         if !chosen.bidirectional || chosen.inactivity.is_zero() {
             out.end();
@@ -309,22 +316,33 @@ impl Attempt {
             events,
             out,
             said: VecDeque::new(),
-            spoken: head.heard,
+            spoken: known.head.heard,
             open: chosen.bidirectional && !chosen.inactivity.is_zero(),
             quiet_since: Instant::now(),
         };
         live.listen(waiting).await
     }
 
-    /// `None`: another attempt goes on already.
-    async fn look(&self) -> Result<Option<(Head, Origin)>, Failure> {
-        let look = Query::Look.ask(&*self.engine, &self.address).await;
-        match look {
-            Ok(Reply::Look(look)) if look.0.attempt == self.attempt => Ok(Some(*look)),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == base::Kind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+    /// The invocation, and all that comes for it afterwards. `None`: another attempt goes on already.
+    async fn know(&self, known: Option<(Known, Happenings)>) -> Result<Option<(Known, Happenings)>, Failure> {
+        if known.is_some() {
+            return Ok(known);
         }
+        // Before anything is read: what comes after the snapshot is heard.
+        let events = self.engine.watch(&self.address)?.events;
+        let (head, origin) = match Query::Look.ask(&*self.engine, &self.address).await {
+            Ok(Reply::Look(look)) if look.0.attempt == self.attempt => *look,
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == base::Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let journal = conversation::journal(&*self.engine, &self.address).await?;
+        let known = Known {
+            head,
+            origin,
+            journal,
+        };
+        Ok(Some((known, events)))
     }
 
     async fn ask(&self, chosen: &Chosen, origin: &Origin) -> Result<(Out, Waiting), Failure> {

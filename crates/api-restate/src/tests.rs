@@ -22,6 +22,7 @@ use crate::{Defaults, Service, Talker};
 mod appended;
 mod filled;
 mod old_admin;
+mod people;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -339,6 +339,14 @@ pub const RESTATE_DRAIN: Duration = Duration::from_secs(5);
 pub const RESTATE_MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// State that is sent along with the start of an attempt, keys and values together, bytes.
 pub const RESTATE_EAGER_STATE_BYTES_MAX: usize = 32 << 20;
+/// Invocations that one request of an administrator is about, and how many of them are seen to at once.
+pub const RESTATE_BATCH_MAX: usize = 1_000;
+pub const RESTATE_BATCH_AT_ONCE: usize = 64;
+/// An edit of an object's state: keys, and bytes of keys and values.
+pub const RESTATE_EDIT_KEYS_MAX: usize = 4_096;
+pub const RESTATE_EDIT_BYTES_MAX: usize = 8 << 20;
+/// Entries of a journal that an attempt is given from memory; a longer one is read.
+pub const KNOWN_JOURNAL_ENTRIES_MAX: u32 = 64;
 /// Messages of user code that become one step.
 pub const RESTATE_WORDS_MAX: usize = 256;
 /// Pieces that wait for a deployment on HTTP/1.1 to read them.

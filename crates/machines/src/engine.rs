@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::Stream;
 use futures::future::BoxFuture;
 
+use crate::invocation::Known;
 use crate::key::{Address, Key};
 use crate::step::{Command, Event, Query, Reply};
 
@@ -53,10 +54,19 @@ pub trait Engine: Send + Sync {
 /// commands; what the machine says comes as their answers, or through [`Engine::watch`]. Whether a command belongs to a talk
 /// that is over already is for the machine to tell, by what it has written into `about`.
 pub trait Callee: Send + Sync {
-    /// `about`: the row that the machine gave.
-    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes);
+    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, talk: Talk);
 
     fn hang_up(&self, address: &Address);
+}
+
+/// What a conversation begins with.
+#[derive(Debug)]
+pub struct Talk {
+    /// The row that the machine gave.
+    pub about: Bytes,
+    /// The machine as it is stored with that row, if the host has all of it in memory. Events of later steps come to those who
+    /// watch before [`Callee::talk`] has returned.
+    pub known: Option<Known>,
 }
 
 /// A machine's rows at one moment.

@@ -109,8 +109,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Rows of a part, in order, as they were before this step. Rows that no commit has stored so far may be missing: this is
-    /// for what has been left alone for long.
+    /// Rows of a part, in order, as they were before this step. One range in each step, and seldom: the host looks at all rows
+    /// that it has in memory.
     pub fn range(&self, scan: &PartScan) -> Result<PartPage, Stop> {
         let page = self.rows.range(scan);
         page.ok_or_else(|| Stop::MissingRange(scan.clone()))

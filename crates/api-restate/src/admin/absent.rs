@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::response::Json;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub(super) fn router() -> Router<Admin> {
         .route("/cluster-health", get(cluster))
         .route("/kafka-clusters", get(kafka_clusters).post(no_kafka))
         .route("/kafka-clusters/{name}", any(no_kafka))
-        .route("/subscriptions", post(no_kafka))
+        .route("/subscriptions", get(subscriptions).post(no_kafka))
         .route("/subscriptions/{id}", any(no_kafka))
         .route("/v1/{*rest}", any(version_1))
 }
@@ -35,4 +35,9 @@ async fn no_kafka() -> Refused {
 async fn version_1() -> Refused {
     let text = "version 1 of the admin API is not spoken: ask below /v2, /v3 or /v4, or without a version";
     refused(StatusCode::BAD_REQUEST, None, text)
+}
+
+/// There is nothing to subscribe to: no Kafka.
+async fn subscriptions() -> Json<Value> {
+    Json(json!({ "subscriptions": [] }))
 }

@@ -1,6 +1,8 @@
 //! Durations in queries, and times in answers.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+
+use crate::span;
 
 /// The delay that a query asks for, milliseconds. The error is what clients are told.
 pub(crate) fn of_query(query: &str) -> Result<Option<u64>, String> {
@@ -11,9 +13,8 @@ pub(crate) fn of_query(query: &str) -> Result<Option<u64>, String> {
     let text = percent_encoding::percent_decode_str(&value.replace('+', " "))
         .decode_utf8_lossy()
         .into_owned();
-    let bad = || format!("bad delay query parameter, must be a ISO8601 duration: {text}");
-    let duration: SignedDuration = text.parse().map_err(|_| bad())?;
-    u64::try_from(duration.as_millis()).map(Some).map_err(|_| bad())
+    let bad = |_| format!("bad delay query parameter, must be a ISO8601 duration: {text}");
+    span::millis(&text).map(Some).map_err(bad)
 }
 
 /// A time in milliseconds since the Unix epoch, with nanoseconds as the reference prints it.
@@ -33,6 +34,7 @@ mod tests {
         assert_eq!(of_query(""), Ok(None));
         assert_eq!(of_query("other=1"), Ok(None));
         assert_eq!(of_query("delay=PT2S"), Ok(Some(2_000)));
+        assert_eq!(of_query("delay=P1D"), Ok(Some(86_400_000)));
         assert_eq!(of_query("x=1&delay=60ms"), Ok(Some(60)));
         assert_eq!(of_query("delay=60%20sec"), Ok(Some(60_000)));
         assert!(of_query("delay=soon").is_err());

@@ -140,6 +140,8 @@ impl Ingress {
             },
             input: Input { headers, body },
             wait: !send,
+            copied: vec![],
+            pin: None,
         };
         let start = invocation::Command::Start(Box::new(start));
         let reply = start.call(&*self.engine, &Address::invocation(&id)).await?;

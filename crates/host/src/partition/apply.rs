@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use base::answers::Reply as Waiting;
 use base::{Error, Result, codes, limits};
 use bytes::Bytes;
-use machines::engine::PartScan;
+use machines::engine::{PartScan, Talk};
+use machines::invocation::Known;
 use machines::message::Letter;
 use machines::{
     Address, Answer, At, Command, Effect, Found, Key, Reply, Request, Rows, Session, Stepped, Stop, Stored,
@@ -39,7 +40,7 @@ pub(super) struct Applied {
     /// How far the letters of which partition were taken.
     pub(super) receipts: BTreeMap<u16, u64>,
     /// Conversations that begin, or (`None`) are over.
-    pub(super) talks: Vec<(Address, Option<Bytes>)>,
+    pub(super) talks: Vec<(Address, Option<Talk>)>,
     /// What the host itself has said, to be said again if this batch is refused.
     said: Vec<Queued>,
 }
@@ -310,15 +311,8 @@ impl Partition {
 
     /// What is stored, covered by what is known here: commits may be on their way.
     async fn load_range(&mut self, address: &Address, scan: PartScan) -> Result<()> {
-        let mut page = reading::scan(&*self.kv, (self.gate.number, address), &scan).await?;
-        page.rows.retain_mut(|(suffix, row)| {
-            match self.rows.get(&Key::part(address, scan.part, suffix)) {
-                Found::Row(newer) => *row = newer,
-                Found::Absent => return false,
-                Found::NotLoaded => {}
-            }
-            true
-        });
+        let page = reading::scan(&*self.kv, (self.gate.number, address), &scan).await?;
+        let page = self.rows.cover(page, &scan, address);
         self.rows.put_range(scan, page);
         Ok(())
     }
@@ -334,7 +328,11 @@ impl Partition {
             .filter(|(key, _)| key.table == Table::Conversation);
         applied.talks.extend(talks.filter_map(|(key, about)| {
             let address = Key::decode_conversation(&key.bytes)?;
-            Some((address, about.clone()))
+            let talk = about.clone().map(|about| Talk {
+                about,
+                known: Known::of(&self.rows, &address),
+            });
+            Some((address, talk))
         }));
         let shrinks = changes.growth < 0;
         let write = |(key, row): (Key, Option<Bytes>)| {

@@ -25,6 +25,7 @@ use base::answers::{Answers, Reply as Waiting};
 use base::{Code, Error, Kind, Result, codes, limits};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use machines::engine::Talk;
 use machines::{Address, Callee, Reply, Request};
 use ports::kv::{Batch, Durability, Expect, Fence, Kv, Outcome};
 use ports::ownership::{Ownership, Renewal};
@@ -167,7 +168,7 @@ impl Partition {
     async fn work(&mut self) -> Result<()> {
         let mut renewal = Box::pin(tokio::time::sleep(self.lease / 3));
         for (address, about) in std::mem::take(&mut self.open_talks) {
-            self.talk(&address, Some(about));
+            self.talk(&address, Some(Talk { about, known: None }));
         }
         loop {
             if self.in_flight.is_empty() {
@@ -325,8 +326,8 @@ impl Partition {
                 self.carry(to, Content::Letter { number, letter });
             }
         }
-        for (address, about) in applied.talks {
-            self.talk(&address, about);
+        for (address, talk) in applied.talks {
+            self.talk(&address, talk);
         }
     }
 
@@ -335,9 +336,9 @@ impl Partition {
         self.carrier.carry(&self.host, Parcel { from, to, content });
     }
 
-    fn talk(&self, address: &Address, about: Option<Bytes>) {
-        match (&self.callee, about) {
-            (Some(callee), Some(about)) => callee.talk(Arc::new(self.host.clone()), address, about),
+    fn talk(&self, address: &Address, talk: Option<Talk>) {
+        match (&self.callee, talk) {
+            (Some(callee), Some(talk)) => callee.talk(Arc::new(self.host.clone()), address, talk),
             (Some(callee), None) => callee.hang_up(address),
             (None, _) => tracing::error!("a machine wants to talk to user code, and no family does that"),
         }

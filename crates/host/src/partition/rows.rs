@@ -3,11 +3,11 @@
 //! Two generations: rows that are written or loaded are in `young`; when it is full it becomes `old`, and what was old is
 //! forgotten. Rows of commits that are on their way are never among them: see [`Cache::settle`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use machines::engine::{PartPage, PartScan};
-use machines::{Found, Key, Rows};
+use machines::{Address, Found, Key, Rows};
 
 /// What one entry costs beyond its bytes.
 const ENTRY_BYTES: usize = 96;
@@ -72,6 +72,49 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// A page of what is stored, with what is newer. It looks at all rows.
+    pub(super) fn cover(&self, page: PartPage, scan: &PartScan, address: &Address) -> PartPage {
+        let last = page.rows.last().filter(|_| page.more);
+        let last = last.map(|(suffix, _)| suffix.clone());
+        let is_in = |suffix: &Bytes| {
+            let (after, last) = (scan.after.as_ref(), last.as_ref());
+            if scan.descending {
+                after.is_none_or(|after| suffix < after) && last.is_none_or(|last| suffix >= last)
+            } else {
+                after.is_none_or(|after| suffix > after) && last.is_none_or(|last| suffix <= last)
+            }
+        };
+        let stored = page.rows.into_iter().map(|(suffix, row)| (suffix, Some(row)));
+        let mut rows: BTreeMap<_, _> = stored.collect();
+        rows.extend(
+            self.part(scan, address)
+                .into_iter()
+                .filter(|(suffix, _)| is_in(suffix)),
+        );
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .filter_map(|(suffix, row)| Some((suffix, row?)))
+            .collect();
+        if scan.descending {
+            rows.reverse();
+        }
+        let more = page.more || rows.len() > scan.limit;
+        rows.truncate(scan.limit);
+        PartPage { rows, more }
+    }
+
+    /// What is known here of a machine's part: suffixes, and rows or (`None`) that there is none.
+    fn part(&self, scan: &PartScan, address: &Address) -> BTreeMap<Bytes, Option<Bytes>> {
+        let first = Key::part(address, scan.part, &scan.prefix);
+        let skip = first.bytes.len() - scan.prefix.len();
+        let all = self.old.iter().chain(&self.young);
+        let own = all.filter(|(key, _)| key.table == first.table && key.bytes.starts_with(&first.bytes));
+        own.map(|(key, row)| (key.bytes.slice(skip..), row.clone()))
+            .collect()
+    }
+}
+
 impl Rows for Cache {
     fn get(&self, key: &Key) -> Found {
         match self.young.get(key).or_else(|| self.old.get(key)) {
@@ -89,8 +132,6 @@ impl Rows for Cache {
 
 #[cfg(test)]
 mod tests {
-    use machines::Address;
-
     use super::*;
 
     fn key(number: u8) -> Key {
@@ -116,6 +157,63 @@ mod tests {
             cache.put(key(1), Some(Bytes::from_static(b"some")));
         }
         assert!(!cache.is_full());
+    }
+
+    #[test]
+    fn a_page_is_covered_by_what_is_newer_within_it() {
+        let address = Address::primitive("s", "n");
+        let mut cache = Cache::new(1_000);
+        let row = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        for (number, text) in [(1, row("new")), (2, None), (4, row("later")), (9, row("far"))] {
+            cache.put(key(number), text);
+        }
+        cache.put(Key::part(&address, 2, &[3]), row("another part"));
+        cache.put(
+            Key::part(&Address::primitive("s", "nn"), 1, &[3]),
+            row("another machine"),
+        );
+        let scan = |after: Option<u8>, limit, descending| PartScan {
+            part: 1,
+            prefix: Bytes::new(),
+            after: after.map(|after| Bytes::copy_from_slice(&[after])),
+            limit,
+            descending,
+        };
+        let covered = |stored: &[u8], more, scan: PartScan| {
+            let rows = stored
+                .iter()
+                .map(|number| (Bytes::copy_from_slice(&[*number]), Bytes::from_static(b"old")));
+            let page = PartPage {
+                rows: rows.collect(),
+                more,
+            };
+            let page = cache.cover(page, &scan, &address);
+            let rows = page
+                .rows
+                .iter()
+                .map(|(suffix, row)| format!("{}{}", suffix[0], String::from_utf8_lossy(row)));
+            (rows.collect::<Vec<_>>().join(" "), page.more)
+        };
+        assert_eq!(
+            covered(&[1, 2, 3], false, scan(None, 9, false)),
+            ("1new 3old 4later 9far".into(), false)
+        );
+        assert_eq!(
+            covered(&[1, 2, 3], true, scan(None, 3, false)),
+            ("1new 3old".into(), true)
+        );
+        assert_eq!(
+            covered(&[3], false, scan(Some(2), 2, false)),
+            ("3old 4later".into(), true)
+        );
+        assert_eq!(
+            covered(&[8, 3], true, scan(Some(9), 2, true)),
+            ("8old 4later".into(), true)
+        );
+        assert_eq!(
+            covered(&[], false, scan(None, 9, true)),
+            ("9far 4later 1new".into(), false)
+        );
     }
 
     #[test]

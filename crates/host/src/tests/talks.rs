@@ -1,5 +1,6 @@
 //! Conversations with user code: begun after the commit, again after a new start, and hung up.
 
+use machines::engine::Talk;
 use machines::relay::{About, Command, Get};
 use machines::{Callee, Stored};
 use parking_lot::Mutex;
@@ -29,8 +30,8 @@ impl Code {
 }
 
 impl Callee for Code {
-    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes) {
-        let about = About::from_row(&about).expect("what the machine gave");
+    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, talk: Talk) {
+        let about = About::from_row(&talk.about).expect("what the machine gave");
         let mut heard = self.heard.lock();
         heard.push((address.clone(), Some(about)));
         if (heard.len() as u64).is_multiple_of(self.answers) {

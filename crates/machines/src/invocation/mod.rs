@@ -8,20 +8,22 @@
 //! | `came` | what comes for it from elsewhere: results, signals |
 //! | `control` | cancel, kill, pause, resume |
 //! | `finish` | it is completed; who waits is told; what is kept is removed in time |
+//! | `edit` | an object's state is changed from outside |
 //! | `object` | who works on an object, and who waits for it; state and promises |
 //! | `filled` | what holds for old versions of the protocol only |
 //! | `awaiting` | when what a suspended one waits for is ready |
 //!
 //! An invocation and its object live in one partition, so a step of the one changes rows of the other.
 
-use base::Result;
+use base::{Result, limits};
 
 use crate::key::{Address, Key};
 use crate::row::Stored;
 use crate::step::{self, Answer, At};
-use crate::view::{Stop, View};
+use crate::view::{Found, Rows, Stop, View};
 
 pub mod awaiting;
+pub mod edit;
 pub mod rows;
 
 mod came;
@@ -55,6 +57,8 @@ pub enum Command {
         outcome: Option<Outcome>,
     },
     Control(Control),
+    /// To an object.
+    Edit(rows::Edit),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,8 @@ pub enum Reply {
     /// That attempt is over: what it said is not stored.
     Stale,
     Changed(Change),
+    /// An object's state is edited, or will be when its turn has come.
+    Edited,
     /// To signals: nobody is told what came of them.
     Sent,
     Look(Box<(Head, Origin)>),
@@ -112,6 +118,38 @@ pub struct About {
 }
 
 impl Stored for About {}
+
+/// An invocation as a host has it in memory.
+#[derive(Debug)]
+pub struct Known {
+    pub head: Head,
+    pub origin: Origin,
+    pub journal: Vec<Entry>,
+}
+
+impl Known {
+    /// `None`: some of it is not in memory, or it is not an invocation, or its journal is long.
+    pub fn of(rows: &dyn Rows, address: &Address) -> Option<Known> {
+        address.invocation_id()?;
+        let head: Head = known(rows, &Key::head(address))?;
+        if head.entries > limits::KNOWN_JOURNAL_ENTRIES_MAX {
+            return None;
+        }
+        let entry = |index| known(rows, &rows::entry(address, index));
+        Some(Known {
+            origin: known(rows, &rows::origin(address))?,
+            journal: (0..head.entries).map(entry).collect::<Option<_>>()?,
+            head,
+        })
+    }
+}
+
+fn known<T: Stored>(rows: &dyn Rows, key: &Key) -> Option<T> {
+    match rows.get(key) {
+        Found::Row(row) => T::from_row(&row).ok(),
+        Found::Absent | Found::NotLoaded => None,
+    }
+}
 
 /// What one invocation or object is told by another one, or by a timer.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -292,6 +330,7 @@ pub(crate) fn apply(
         Command::Control(control) => {
             control::apply(view, at, address, control).map(|change| now(Reply::Changed(change)))
         }
+        Command::Edit(edit) => object::edit(view, at, address, edit).map(|_| now(Reply::Edited)),
     }
 }
 
@@ -307,7 +346,7 @@ pub(crate) fn receive(view: &mut View<'_>, at: At, address: &Address, message: &
         Some(Body::Retry(attempt)) => said::retry(view, at, address, *attempt),
         Some(Body::Kill(_)) => control::apply(view, at, address, &Control::Kill).map(drop),
         Some(Body::Forget(forget)) => finish::forget(view, at, address, forget),
-        Some(Body::Free(_)) => object::free(view, address),
+        Some(Body::Free(_)) => object::free(view, at, address),
         // Of a later Belay, or damaged: nobody here can do it.
         None => Ok(()),
     }
@@ -353,10 +392,14 @@ impl Command {
         let outcome = |outcome: &Outcome| prost::Message::encoded_len(outcome);
         match self {
             Command::Start(start) => {
-                prost::Message::encoded_len(&start.origin) + prost::Message::encoded_len(&start.input)
+                let copied = start.copied.iter().map(Line::held_bytes).sum::<usize>();
+                prost::Message::encoded_len(&start.origin)
+                    + prost::Message::encoded_len(&start.input)
+                    + copied
             }
             Command::Said(words) => words.held_bytes(),
             Command::Signal { outcome: came, .. } => came.as_ref().map_or(0, outcome),
+            Command::Edit(edit) => prost::Message::encoded_len(edit),
             Command::Attach | Command::Control(_) => 0,
         }
     }

@@ -5,13 +5,14 @@
 //! | an exclusive invocation comes | it is its | it waits at the end of the queue |
 //! | its invocation is over | | the first who still waits has it, or nobody |
 //! | one who waits is cancelled or killed | | its place is empty |
+//! | its state is to be edited | it is | that waits like an invocation |
 //! | all is cleared | another generation of state and promises begins; rows of the one before are removed bit by bit | the same |
 
 use base::{Result, Timestamp, limits};
 use bytes::Bytes;
 
-use super::rows::{self, Object, Place};
-use super::{Body, Forget, Id};
+use super::rows::{self, Edit, Object, Place};
+use super::{Body, Forget, Id, edit};
 use crate::engine::PartScan;
 use crate::key::{Address, Key};
 use crate::step::At;
@@ -34,38 +35,54 @@ pub(super) fn take(view: &mut View<'_>, address: &Address, id: &Id) -> Result<Op
         rows::place(address, place),
         &Place {
             invocation: id.bytes(),
+            edit: None,
         },
     );
     view.store(Key::head(address), &object);
     Ok(Some(place))
 }
 
+/// Its state is changed when its turn has come. `true`: at once.
+pub(super) fn edit(view: &mut View<'_>, at: At, address: &Address, edit: &Edit) -> Result<bool, Stop> {
+    edit::check(edit)?;
+    let mut object = load(view, address)?;
+    let free = object.holder.is_empty();
+    if free {
+        edit::apply(view, at, address, &mut object, edit)?;
+    } else {
+        let place = Place {
+            invocation: Bytes::new(),
+            edit: Some(edit.clone()),
+        };
+        view.store(rows::place(address, object.next), &place);
+        object.next += 1;
+    }
+    view.store(Key::head(address), &object);
+    Ok(free)
+}
+
 /// That one is done with it.
 pub(super) fn release(view: &mut View<'_>, address: &Address, id: &Id) -> Result<(), Stop> {
     let object = load(view, address)?;
     if object.holder == id.0.as_slice() {
-        pass_on(view, address, object)?;
+        pass_on(view, None, address, object)?;
     }
     Ok(())
 }
 
 /// That one does not wait any more.
 pub(super) fn leave(view: &mut View<'_>, address: &Address, place: u64) {
-    view.store(
-        rows::place(address, place),
-        &Place {
-            invocation: Bytes::new(),
-        },
-    );
+    view.store(rows::place(address, place), &Place::default());
 }
 
-/// More empty places than one step looks at were in front: it goes on here.
-pub(super) fn free(view: &mut View<'_>, address: &Address) -> Result<(), Stop> {
+/// There was more in front than one step does: it goes on here.
+pub(super) fn free(view: &mut View<'_>, at: At, address: &Address) -> Result<(), Stop> {
     let object = load(view, address)?;
-    pass_on(view, address, object)
+    pass_on(view, Some(at), address, object)
 }
 
-fn pass_on(view: &mut View<'_>, address: &Address, mut object: Object) -> Result<(), Stop> {
+/// `at`: of a step that does nothing else. Only such a one edits state: it sees what all others have left.
+fn pass_on(view: &mut View<'_>, at: Option<At>, address: &Address, mut object: Object) -> Result<(), Stop> {
     let until = object.next.min(object.first + PLACES_LOOKED_AT);
     let keys: Vec<Key> = (object.first..until)
         .map(|number| rows::place(address, number))
@@ -73,6 +90,9 @@ fn pass_on(view: &mut View<'_>, address: &Address, mut object: Object) -> Result
     view.want(&keys)?;
     for key in keys {
         let place: Place = view.load(&key)?.unwrap_or_default();
+        if place.edit.is_some() && at.is_none() {
+            break;
+        }
         view.delete(key);
         object.first += 1;
         if let Some(id) = Id::of(&place.invocation) {
@@ -80,6 +100,10 @@ fn pass_on(view: &mut View<'_>, address: &Address, mut object: Object) -> Result
             view.store(Key::head(address), &object);
             view.send(&Address::invocation(&id), Body::Turn(true));
             return Ok(());
+        }
+        if let (Some(edit), Some(at)) = (place.edit, at) {
+            edit::apply(view, at, address, &mut object, &edit)?;
+            break;
         }
     }
     if object.first < object.next {
@@ -105,16 +129,17 @@ pub(super) fn load(view: &View<'_>, address: &Address) -> Result<Object, Stop> {
 /// No state is there any more.
 pub(super) fn clear_state(view: &mut View<'_>, at: At, address: &Address) -> Result<(), Stop> {
     let mut object = load(view, address)?;
-    object.state_generation += 1;
+    begin_state(view, at, address, &mut object);
     view.store(Key::head(address), &object);
-    let cleared = (rows::STATE, object.state_generation - 1);
-    sweep_later(
-        view,
-        address,
-        cleared,
-        at.now.plus(limits::COLLECTION_SWEEP_PAUSE),
-    );
     Ok(())
+}
+
+/// Another generation of it, which is empty.
+pub(super) fn begin_state(view: &mut View<'_>, at: At, address: &Address, object: &mut Object) {
+    let cleared = (rows::STATE, object.state_generation);
+    object.state_generation += 1;
+    let due = at.now.plus(limits::COLLECTION_SWEEP_PAUSE);
+    sweep_later(view, address, cleared, due);
 }
 
 /// No promise is there any more.

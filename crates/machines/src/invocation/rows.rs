@@ -333,6 +333,16 @@ pub enum Line {
     Notification(Notification),
 }
 
+impl Line {
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Line::Input(input) => prost::Message::encoded_len(input),
+            Line::Command(said) => said.body.len(),
+            Line::Notification(notification) => prost::Message::encoded_len(notification),
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Input {
     #[prost(message, repeated, tag = "1")]
@@ -464,14 +474,35 @@ pub struct Object {
 
 impl Stored for Object {}
 
-/// Who waits for an object, raw; empty: nobody any more.
+/// Who waits for an object, raw; empty: nobody (any more).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Place {
     #[prost(bytes = "bytes", tag = "1")]
     pub invocation: Bytes,
+    /// Or its state is to be changed then.
+    #[prost(message, optional, tag = "2")]
+    pub edit: Option<Edit>,
 }
 
 impl Stored for Place {}
+
+/// What an object's state is to be, all of it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Edit {
+    /// What it has to be before, see [`state_version`](super::edit::state_version); empty: anything.
+    #[prost(string, tag = "1")]
+    pub version: String,
+    #[prost(message, repeated, tag = "2")]
+    pub state: Vec<KeyValue>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct KeyValue {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Value {

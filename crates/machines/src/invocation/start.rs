@@ -12,7 +12,7 @@
 
 use base::Result;
 
-use super::rows::{Head, Input, Line, Origin, Outcome, ReplyTo, Status, TargetKind, Waiter, Waiting};
+use super::rows::{Head, Input, Line, Origin, Outcome, Pin, ReplyTo, Status, TargetKind, Waiter, Waiting};
 use super::{Body, Id, Invoke, Reply, Work, finish, now, object, rows};
 use crate::key::Address;
 use crate::step::{Answer, At};
@@ -25,6 +25,10 @@ pub struct Start {
     pub input: Input,
     /// Whether the answer is how it ended; else, that it was taken.
     pub wait: bool,
+    /// What its journal begins with, after the input: the beginning of another one's.
+    pub copied: Vec<Line>,
+    /// Where it goes on, if that is said already.
+    pub pin: Option<Pin>,
 }
 
 const INVOKED_ALREADY: &str = "the workflow method was already invoked";
@@ -43,7 +47,11 @@ pub(super) fn start(view: &mut View<'_>, at: At, address: &Address, start: &Star
         work.close_if_waiting(&answer);
         return Ok(answer);
     }
-    create(view, at, address, (&start.origin, &start.input, waiting))?;
+    let begun = Begun {
+        copied: &start.copied,
+        pin: start.pin.clone(),
+    };
+    create(view, at, address, (&start.origin, &start.input, waiting), begun)?;
     if start.wait {
         return Ok(Answer::Later);
     }
@@ -55,7 +63,13 @@ pub(super) fn invoke(view: &mut View<'_>, at: At, address: &Address, invoke: &In
     let waiter = invoke.reply_to.clone();
     if Work::open(view, at, address)?.is_none() {
         let waiter = waiter.map(Waiter::Invocation);
-        return create(view, at, address, (&invoke.origin, &invoke.input, waiter));
+        return create(
+            view,
+            at,
+            address,
+            (&invoke.origin, &invoke.input, waiter),
+            Begun::default(),
+        );
     }
     match waiter {
         Some(waiter) if invoke.origin.target.kind() == TargetKind::Workflow => {
@@ -78,11 +92,19 @@ pub(super) fn tell(view: &mut View<'_>, waiter: &ReplyTo, outcome: Option<Outcom
     }
 }
 
+/// What one has that goes on where another one was.
+#[derive(Default)]
+struct Begun<'s> {
+    copied: &'s [Line],
+    pin: Option<Pin>,
+}
+
 fn create(
     view: &mut View<'_>,
     at: At,
     address: &Address,
     (origin, input, waiter): (&Origin, &Input, Option<Waiter>),
+    begun: Begun<'_>,
 ) -> Result<(), Stop> {
     let Some(id) = address.invocation_id() else {
         return Ok(());
@@ -97,11 +119,15 @@ fn create(
         id,
         head: Head {
             waiting: waiter.into_iter().collect(),
+            pin: begun.pin,
             ..Head::default()
         },
     };
     work.view.store(rows::origin(address), &origin);
     work.append(Line::Input(input.clone()));
+    for line in begun.copied {
+        work.append(line.clone());
+    }
     if origin.due > at.now.0 {
         work.head.set_status(Status::Scheduled);
         let due = base::Timestamp(origin.due);

@@ -9,6 +9,7 @@ use crate::key::Table;
 use crate::testing::{Bench, Got};
 
 mod controls;
+mod edits;
 mod filled;
 mod objects;
 
@@ -63,7 +64,13 @@ fn start(origin: Origin, wait: bool) -> Command {
         headers: vec![],
         body: Bytes::from_static(b"in"),
     };
-    Command::Start(Box::new(Start { origin, input, wait }))
+    Command::Start(Box::new(Start {
+        origin,
+        input,
+        wait,
+        copied: vec![],
+        pin: None,
+    }))
 }
 
 fn command(op: Op) -> Word {

@@ -25,6 +25,8 @@ pub(in crate::cli) enum Command {
     Resume(One),
     /// Forget a completed invocation.
     Purge(One),
+    /// Begin a completed invocation anew, as another one with the same input.
+    Restart(One),
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +95,7 @@ impl Command {
             Command::Pause(one) => (one, "pause", "paused"),
             Command::Resume(one) => (one, "resume", "resumed"),
             Command::Purge(one) => (one, "purge", "purged"),
+            Command::Restart(one) => (one, "restart-as-new", "restarted"),
         })
     }
 
@@ -118,15 +121,15 @@ impl Command {
             console.say_lines(one.admin.common.form(), Described(&value), &value)?;
             return Ok(Exit::Ok);
         }
-        one.admin
-            .ask(Method::PATCH, &format!("{path}/{what}"), None)
-            .await?;
-        let json = json!({ "invocation": one.id, "done": done });
-        console.say_lines(
-            one.admin.common.form(),
-            format_args!("{done} {}\n", one.id),
-            &json,
-        )?;
+        let path = format!("{path}/{what}");
+        let answer = one.admin.ask(Method::PATCH, &path, None).await?;
+        let mut json = json!({ "invocation": one.id, "done": done });
+        let mut line = format!("{done} {}", one.id);
+        if let Some(new) = answer["new_invocation_id"].as_str() {
+            json["new_invocation"] = new.into();
+            line = format!("{line} as {new}");
+        }
+        console.say_lines(one.admin.common.form(), format_args!("{line}\n"), &json)?;
         Ok(Exit::Ok)
     }
 }

@@ -148,6 +148,8 @@ impl Subject for Invocations {
             },
             input: Input::default(),
             wait: false,
+            copied: vec![],
+            pin: None,
         }));
         if let Some(Ok(Reply::Accepted { .. })) = client.call_at(&Address::invocation(&id), start).await {
             let mut state = self.state.lock();

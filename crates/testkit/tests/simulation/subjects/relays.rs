@@ -8,6 +8,7 @@ use base::{Result, task};
 use bytes::Bytes;
 use fastrand::Rng;
 use host::{Carrier, Host, Parcel};
+use machines::engine::Talk;
 use machines::relay::{About, Command, Get, Reply, TOKENS};
 use machines::{Address, Call, Callee, Engine, Stored};
 use parking_lot::Mutex;
@@ -167,11 +168,11 @@ impl Carrier for Rough {
 }
 
 impl Callee for Rough {
-    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, about: Bytes) {
+    fn talk(&self, engine: Arc<dyn Engine>, address: &Address, talk: Talk) {
         if address.invocation_id().is_some() {
-            return self.user_code(engine, address, &about);
+            return self.user_code(engine, address, &talk.about);
         }
-        let about = About::from_row(&about).expect("what the machine gave");
+        let about = About::from_row(&talk.about).expect("what the machine gave");
         for late in self.times() {
             let (engine, address) = (engine.clone(), address.clone());
             drop(task::spawn("user code", async move {
