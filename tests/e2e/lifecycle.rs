@@ -212,6 +212,30 @@ async fn a_bad_configuration_lists_every_finding_with_its_line() {
 }
 
 #[tokio::test]
+async fn a_key_that_cannot_sign_is_a_finding() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("key.pem");
+    std::fs::write(
+        &key,
+        "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n",
+    )
+    .expect("a file");
+    let text = format!(
+        "restate:\n  request_identity_private_key_pem_file: {}\n",
+        key.display()
+    );
+    let config = file(&folder, &text);
+    for command in ["check", "run"] {
+        let ran = belay([command.as_ref(), "--config".as_ref(), config.as_os_str()]).await;
+        assert_eq!(ran.code, 1, "{command}");
+        let all = ran.out + &ran.err;
+        for part in ["key.pem", "no ed25519 key", "2:"] {
+            assert!(all.contains(part), "{command}: '{part}' is missing:\n{all}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn layottos_own_configuration_runs_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("layotto.json");

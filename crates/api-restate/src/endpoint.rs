@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::identity::Identity;
+
 /// Why a deployment could not be talked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken(pub(crate) String);
@@ -37,8 +39,11 @@ pub(crate) enum Http {
 }
 
 /// All connections of this process to deployments.
-#[derive(Default)]
-pub(crate) struct Connections(Mutex<HashMap<(tokio::runtime::Id, String), Vec<Connection>>>);
+pub(crate) struct Connections {
+    open: Mutex<HashMap<(tokio::runtime::Id, String), Vec<Connection>>>,
+    /// Who signs what is asked.
+    identity: Option<Identity>,
+}
 
 #[derive(Clone)]
 struct Connection {
@@ -61,6 +66,8 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// What follows the deployment's own address in `uri`.
+    pub(crate) path: String,
 }
 
 /// What is being said to a deployment.
@@ -93,8 +100,18 @@ pub(crate) enum Waiting {
 }
 
 impl Connections {
+    pub(crate) fn new(identity: Option<Identity>) -> Connections {
+        Connections {
+            open: Mutex::default(),
+            identity,
+        }
+    }
+
     /// Begins a call: its body is sent by [`Out`], its answer comes by [`Waiting`].
-    pub(crate) async fn call(&self, http: Http, ask: Ask) -> Result<(Out, Waiting), Broken> {
+    pub(crate) async fn call(&self, http: Http, mut ask: Ask) -> Result<(Out, Waiting), Broken> {
+        if let Some(identity) = &self.identity {
+            identity.sign(&ask.path, &mut ask.headers);
+        }
         match http {
             Http::Two => self.call_two(ask).await,
             Http::One => call_one(ask).await,
@@ -133,7 +150,7 @@ impl Connections {
 
     async fn connection(&self, authority: &str) -> Result<Connection, Broken> {
         let key = (tokio::runtime::Handle::current().id(), authority.to_owned());
-        if let Some(connection) = self.open(&key) {
+        if let Some(connection) = self.with_room(&key) {
             return Ok(connection);
         }
         let stream = connect(authority).await?;
@@ -163,13 +180,13 @@ impl Connections {
             open: Arc::default(),
             over,
         };
-        self.0.lock().entry(key).or_default().push(connection.clone());
+        self.open.lock().entry(key).or_default().push(connection.clone());
         Ok(connection)
     }
 
     /// The one with the fewest calls that has room.
-    fn open(&self, key: &(tokio::runtime::Id, String)) -> Option<Connection> {
-        let mut all = self.0.lock();
+    fn with_room(&self, key: &(tokio::runtime::Id, String)) -> Option<Connection> {
+        let mut all = self.open.lock();
         let connections = all.get_mut(key)?;
         connections.retain(|connection| !connection.over.load(Ordering::Relaxed));
         let open = |connection: &&Connection| connection.open.load(Ordering::Relaxed);

@@ -36,6 +36,7 @@ mod filled;
 mod frame;
 mod generation;
 mod id;
+mod identity;
 mod ingress;
 mod manifest;
 mod places;
@@ -54,6 +55,7 @@ mod tests;
 
 pub use admin::Admin;
 pub use defaults::{Defaults, Retry};
+pub use identity::Identity;
 pub use ingress::Ingress;
 pub use sql::Introspection;
 pub use talk::Talker;

@@ -498,7 +498,8 @@ impl Chosen {
         let target = &origin.target;
         let bad = |error: String| Failure::new("RT0010", format!("{} cannot be called: {error}", self.uri));
         let base = self.uri.trim_end_matches('/');
-        let uri: Uri = format!("{base}/invoke/{}/{}", target.service, target.handler)
+        let path = format!("/invoke/{}/{}", target.service, target.handler);
+        let uri: Uri = format!("{base}{path}")
             .parse()
             .map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
         let mut headers = self.headers.clone();
@@ -515,6 +516,7 @@ impl Chosen {
             method: Method::POST,
             uri,
             headers,
+            path,
         })
     }
 

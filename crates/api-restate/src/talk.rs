@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::conversation::{self, Conversation};
 use crate::endpoint::{Answer, Broken, Connections, Http, Out, Waiting};
 use crate::generation::put_command_ack;
+use crate::identity::Identity;
 use crate::places::{Place, Places};
 use crate::registry::{Chosen, NOT_SPOKEN, Registry};
 
@@ -52,15 +53,11 @@ struct Open {
 }
 
 impl Talker {
-    /// It begins to talk with [`Service::start`](crate::Service::start).
-    #[allow(
-        clippy::new_without_default,
-        reason = "a talker is nothing by default: it waits to begin"
-    )]
-    pub fn new() -> Talker {
+    /// It begins to talk with [`Service::start`](crate::Service::start). What it asks deployments is signed by `identity`.
+    pub fn new(identity: Option<Identity>) -> Talker {
         Talker(Arc::new(Shared {
             registry: watch::Sender::new(None),
-            connections: Connections::default(),
+            connections: Connections::new(identity),
             places: Places::default(),
             open: Mutex::default(),
         }))

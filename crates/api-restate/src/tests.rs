@@ -46,7 +46,7 @@ pub(crate) struct Attempt {
 impl World {
     /// A deployment that says it speaks these versions. It is not registered yet.
     pub(crate) async fn new(versions: (u32, u32)) -> World {
-        let talker = Talker::new();
+        let talker = Talker::new(None);
         let clock = Arc::new(SystemClock::starting(Timestamp(0)));
         let kv = Arc::new(testkit::Memory::new(clock));
         let engine = testkit::engine_with(kv, Arc::new(talker.clone())).await;

@@ -98,6 +98,7 @@ codes! {
     TRANSACTION_INVALID = "BLY0094", Aborted, "a transaction names a key twice";
 
     INVOCATION_NOT_FOUND = "BLY0100", NotFound, "there is no such invocation";
+    IDENTITY_UNUSABLE = "BLY0101", InvalidArgument, "the key that signs requests to deployments cannot be used";
     QUERY_INVALID = "BLY0110", InvalidArgument, "a question in SQL cannot be answered as it stands";
     QUERY_TOO_LARGE = "BLY0111", InvalidArgument, "a question in SQL needs more than one may take";
 }

@@ -4,6 +4,7 @@
 mod calls;
 mod crashes;
 mod endings;
+mod identity;
 mod sdk;
 mod table;
 mod waits;

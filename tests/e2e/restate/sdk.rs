@@ -50,6 +50,22 @@ pub(super) const TYPESCRIPT_1_17: Sdk = Sdk {
     http_11: false,
 };
 
+/// It answers only to who has the key of `identity.rs`.
+pub(super) const TYPESCRIPT_1_17_SIGNED: Sdk = Sdk {
+    name: "TypeScript 1.17.2, to signed requests",
+    command: &[
+        "env",
+        "IDENTITY_KEYS=publickeyv1_AfQwmwfgEZhrWpvv8N52SHpRtZqGGaFr4AZN6qtYWSiY",
+        "node",
+        "--import",
+        "./polyfill.js",
+        "services.js",
+        "restate-1.17",
+        "http2",
+    ],
+    ..TYPESCRIPT_1_17
+};
+
 /// Request, then answer: it suspends whenever it waits for anything. Not with 1.14, which takes the end of a request over
 /// HTTP/1.1 for that of the connection and gives up.
 pub(super) const TYPESCRIPT_1_17_HTTP_11: Sdk = Sdk {

@@ -47,11 +47,18 @@ impl Answer {
 
 impl World {
     pub(super) async fn start(sdk: &Sdk) -> World {
+        let (world, deployment) = World::start_with(sdk, "{}").await;
+        assert_eq!(deployment.status, 201, "{deployment:?}\n{}", world.said());
+        world
+    }
+
+    /// A Belay of that configuration, and what it says to the registration.
+    pub(super) async fn start_with(sdk: &Sdk, config: &str) -> (World, Answer) {
         let work = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(sdk::notes(work.path()), "").expect("a file");
         let services = Program::start(sdk, work.path()).await;
         let world = World {
-            belay: Belay::run("{}").await,
+            belay: Belay::run(config).await,
             services,
             work,
             http: Client::builder(hyper_util::rt::TokioExecutor::new()).build_http(),
@@ -59,8 +66,7 @@ impl World {
         let uri = format!("http://127.0.0.1:{}", world.services.port);
         let request = json!({"uri": uri, "use_http_11": sdk.http_11});
         let deployment = world.admin("POST", "deployments", &request).await;
-        assert_eq!(deployment.status, 201, "{deployment:?}\n{}", world.said());
-        world
+        (world, deployment)
     }
 
     /// Starts the services again, where they were.

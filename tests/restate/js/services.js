@@ -112,7 +112,8 @@ const workflow = restate.workflow({
   },
 });
 
-createServer(restate.createEndpointHandler({ services: [greeter, idle, counter, workflow] })).listen(
+const identityKeys = process.env.IDENTITY_KEYS?.split(",");
+createServer(restate.createEndpointHandler({ services: [greeter, idle, counter, workflow], identityKeys })).listen(
   Number(port),
   "127.0.0.1",
 );

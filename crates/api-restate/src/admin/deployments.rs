@@ -80,6 +80,7 @@ impl Admin {
             method: Method::GET,
             uri,
             headers,
+            path: "/discover".into(),
         };
         let http = if register.use_http_11 {
             Http::One
@@ -102,10 +103,12 @@ impl Admin {
             answered.map_err(|_| failed("META0003", "discovery failed: no answer in time".into()))?;
         let (answer, body) = answered.map_err(unreachable)?;
         if answer.status != StatusCode::OK {
-            let hint = if answer.status == StatusCode::NOT_FOUND {
-                ": is it a Restate endpoint?"
-            } else {
-                ""
+            let hint = match answer.status {
+                StatusCode::NOT_FOUND => ": is it a Restate endpoint?",
+                StatusCode::UNAUTHORIZED => {
+                    ": does it know the key of restate.request_identity_private_key_pem_file?"
+                }
+                _ => "",
             };
             let text = format!(
                 "discovery failed: {} answered {}{hint}",

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_layotto::components::{Components, Live};
-use api_restate::Talker;
 use base::task::Tasks;
 use base::{Error, Result, codes};
 use drivers::derived::{Progress, Upkeep};
@@ -71,7 +70,7 @@ pub fn run(
     };
     let mut opener = Opener { registry, context };
     let io = first_io(&bound)?;
-    let talker = Talker::new();
+    let talker = restate::talker(&config.restate)?;
     let runtimes = bound.runtimes().io().cloned().collect();
     let hosts = Hosts::new(opener.clone(), runtimes, &config, Arc::new(talker.clone()));
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;

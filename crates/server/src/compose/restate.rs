@@ -3,12 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_restate::{Defaults, Retry, Service, Talker, Version};
+use api_restate::{Defaults, Identity, Retry, Service, Talker, Version};
 use base::Result;
 
 use super::hosts::Hosts;
 use crate::config::{OnMaxAttempts, Restate};
 use crate::serve::Web;
+
+/// Errors: `IDENTITY_UNUSABLE`.
+pub(super) fn talker(configured: &Restate) -> Result<Talker> {
+    let path = configured.request_identity_private_key_pem_file.as_deref();
+    let identity = path.map(Identity::read).transpose()?;
+    if let Some(identity) = &identity {
+        tracing::info!(key = identity.public_key(), "requests to deployments are signed");
+    }
+    Ok(Talker::new(identity))
+}
 
 pub(super) async fn start(configured: Restate, hosts: Hosts, talker: Talker) -> Result<Service> {
     let engine = Arc::new(hosts.main().await?);

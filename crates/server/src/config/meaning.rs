@@ -89,6 +89,7 @@ pub(super) fn check(config: &Config, root: &Node, registry: &Registry, findings:
     check.applications();
     check.subscriptions();
     check.secrets();
+    check.identity();
 }
 
 struct Check<'all> {
@@ -317,6 +318,20 @@ impl<'all> Check<'all> {
             self.findings.push(
                 node.error("this is needed before secret stores are open; take it from the environment"),
             );
+        }
+    }
+
+    /// The file is read: a start that stops for it would come too late.
+    fn identity(&mut self) {
+        let name = "request_identity_private_key_pem_file";
+        let path = self
+            .config
+            .restate
+            .request_identity_private_key_pem_file
+            .as_deref();
+        if let Some(Err(error)) = path.map(api_restate::Identity::read) {
+            let node = option(option(self.root, "restate"), name);
+            self.findings.push(node.error(error.message()));
         }
     }
 

@@ -1,5 +1,7 @@
 //! How invocations are run.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,9 @@ pub struct Restate {
     /// Largest version of the service protocol that is spoken: 1, 2, 5, 6 or 7. Default: 6.
     #[schemars(range(min = 1, max = 7))]
     pub protocol_max: u32,
+    /// A file with an ed25519 private key, PKCS8 in PEM: requests to deployments are signed with it, and the public key is
+    /// logged at the start. Default: none, nothing is signed.
+    pub request_identity_private_key_pem_file: Option<PathBuf>,
 }
 
 /// Pauses double, or grow by another factor, up to a longest one.
@@ -66,6 +71,7 @@ impl Default for Restate {
             workflow_retention_ms: DAY_MS,
             retry: Retry::default(),
             protocol_max: 6,
+            request_identity_private_key_pem_file: None,
         }
     }
 }
