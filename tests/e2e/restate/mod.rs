@@ -91,6 +91,11 @@ async fn pass(sdk: &Sdk) {
     }
     let mut world = Arc::into_inner(world).expect("every scenario has ended");
     assert!(failed.is_empty(), "{failed:#?}\n{}", world.said());
+    assert_eq!(
+        world.protocols().await,
+        [sdk.protocol],
+        "what the table says is what was spoken"
+    );
     world = crashes::belay_is_killed(world).await;
     crashes::the_service_is_killed(world, sdk).await;
 }
@@ -122,8 +127,11 @@ macro_rules! sdks {
 
 sdks! {
     js {
+        typescript_1_3: TYPESCRIPT_1_3,
+        typescript_1_4: TYPESCRIPT_1_4,
         typescript_1_14: TYPESCRIPT_1_14,
         typescript_1_17: TYPESCRIPT_1_17,
+        typescript_1_17_with_version_7: TYPESCRIPT_1_17_VERSION_7,
         typescript_1_17_over_http_11: TYPESCRIPT_1_17_HTTP_11,
     }
     rust { rust_0_13: RUST }

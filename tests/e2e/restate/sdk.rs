@@ -20,7 +20,29 @@ pub(super) struct Sdk {
     command: &'static [&'static str],
     /// Registered with `use_http_11`.
     pub(super) http_11: bool,
+    /// Of the Belay that it is driven with.
+    pub(super) config: &'static str,
+    /// Its manifest cannot say when an attempt is to suspend: the administrator does.
+    pub(super) is_silent: bool,
 }
+
+pub(super) const TYPESCRIPT_1_3: Sdk = Sdk {
+    name: "TypeScript 1.3.0",
+    protocol: 1,
+    built: "node_modules/restate-1.3",
+    command: &["node", "services.js", "restate-1.3", "http2"],
+    is_silent: true,
+    ..TYPESCRIPT_1_14
+};
+
+pub(super) const TYPESCRIPT_1_4: Sdk = Sdk {
+    name: "TypeScript 1.4.0",
+    protocol: 2,
+    built: "node_modules/restate-1.4",
+    command: &["node", "services.js", "restate-1.4", "http2"],
+    is_silent: true,
+    ..TYPESCRIPT_1_14
+};
 
 pub(super) const TYPESCRIPT_1_14: Sdk = Sdk {
     name: "TypeScript 1.14.5",
@@ -30,6 +52,8 @@ pub(super) const TYPESCRIPT_1_14: Sdk = Sdk {
     advice: "npm ci",
     command: &["node", "services.js", "restate-1.14", "http2"],
     http_11: false,
+    config: "{}",
+    is_silent: false,
 };
 
 /// Its package wants Node 22 without saying so; the polyfill lets it run on Node 20.
@@ -48,6 +72,15 @@ pub(super) const TYPESCRIPT_1_17: Sdk = Sdk {
         "http2",
     ],
     http_11: false,
+    config: "{}",
+    is_silent: false,
+};
+
+pub(super) const TYPESCRIPT_1_17_VERSION_7: Sdk = Sdk {
+    name: "TypeScript 1.17.2, with version 7 allowed",
+    protocol: 7,
+    config: "restate: {protocol_max: 7}",
+    ..TYPESCRIPT_1_17
 };
 
 /// It answers only to who has the key of `identity.rs`.
@@ -90,6 +123,8 @@ pub(super) const RUST: Sdk = Sdk {
     advice: "cargo build --target-dir target",
     command: &["target/debug/restate-services"],
     http_11: false,
+    config: "{}",
+    is_silent: false,
 };
 
 pub(super) const PYTHON: Sdk = Sdk {
@@ -100,6 +135,8 @@ pub(super) const PYTHON: Sdk = Sdk {
     advice: "python3 -m venv venv && venv/bin/pip install -r requirements.txt",
     command: &["venv/bin/python", "services.py"],
     http_11: false,
+    config: "{}",
+    is_silent: false,
 };
 
 pub(super) const GO: Sdk = Sdk {
@@ -110,6 +147,8 @@ pub(super) const GO: Sdk = Sdk {
     advice: "go build -o target/services .",
     command: &["target/services"],
     http_11: false,
+    config: "{}",
+    is_silent: false,
 };
 
 pub(super) const JAVA: Sdk = Sdk {
@@ -120,6 +159,8 @@ pub(super) const JAVA: Sdk = Sdk {
     advice: "mvn -q package",
     command: &["java", "-cp", "target/classes:target/lib/*", "belay.Main"],
     http_11: false,
+    config: "{}",
+    is_silent: false,
 };
 
 /// A running program. It is killed with its drop.

@@ -47,8 +47,13 @@ impl Answer {
 
 impl World {
     pub(super) async fn start(sdk: &Sdk) -> World {
-        let (world, deployment) = World::start_with(sdk, "{}").await;
+        let (world, deployment) = World::start_with(sdk, sdk.config).await;
         assert_eq!(deployment.status, 201, "{deployment:?}\n{}", world.said());
+        if sdk.is_silent {
+            let change = json!({"inactivity_timeout": "100ms"});
+            let changed = world.admin("PATCH", "services/Idle", &change).await;
+            assert_eq!(changed.status, 200, "{changed:?}");
+        }
         world
     }
 
@@ -67,6 +72,17 @@ impl World {
         let request = json!({"uri": uri, "use_http_11": sdk.http_11});
         let deployment = world.admin("POST", "deployments", &request).await;
         (world, deployment)
+    }
+
+    /// The versions of the protocol that were spoken.
+    pub(super) async fn protocols(&self) -> Vec<u32> {
+        let question = "SELECT DISTINCT pinned_service_protocol_version AS version FROM sys_invocation \
+                        WHERE pinned_service_protocol_version IS NOT NULL";
+        let answer = self.admin("POST", "query", &json!({"query": question})).await;
+        let rows = answer.value()["rows"].clone();
+        let rows = rows.as_array().expect("rows").iter();
+        rows.map(|row| row["version"].as_u64().expect("a number") as u32)
+            .collect()
     }
 
     /// Starts the services again, where they were.
@@ -122,7 +138,9 @@ impl World {
         let mut request = http::Request::builder().method(method).uri(url);
         let mut bytes = Bytes::new();
         if !body.is_null() {
-            request = request.header("content-type", "application/json");
+            request = request
+                .header("content-type", "application/json")
+                .header("accept", "application/json");
             bytes = body.to_string().into();
         }
         if let Some(key) = key {

@@ -7,6 +7,9 @@ const [name, protocol, port, file] = process.argv.slice(2);
 const { createServer } = await import(`node:${protocol}`);
 const restate = await import(name);
 
+// With SDKs of 2024, a promise that is rejected before its handler comes to wait for it would end Node.
+process.on("unhandledRejection", (reason) => console.warn("rejected before it was waited for:", reason));
+
 const note = (key, what) => appendFileSync(file, `${key} ${what}\n`);
 const noted = (key, what) =>
   readFileSync(file, "utf8").split("\n").filter((line) => line === `${key} ${what}`).length;
@@ -112,8 +115,10 @@ const workflow = restate.workflow({
   },
 });
 
+const services = [greeter, idle, counter, workflow];
 const identityKeys = process.env.IDENTITY_KEYS?.split(",");
-createServer(restate.createEndpointHandler({ services: [greeter, idle, counter, workflow], identityKeys })).listen(
-  Number(port),
-  "127.0.0.1",
-);
+// SDKs of 2024 know the second way only.
+const handler =
+  restate.createEndpointHandler?.({ services, identityKeys }) ??
+  services.reduce((endpoint, service) => endpoint.bind(service), restate.endpoint()).http2Handler();
+createServer(handler).listen(Number(port), "127.0.0.1");

@@ -133,8 +133,10 @@ impl Work<'_, '_> {
 
     pub(super) fn cancelled(&mut self) -> Result<(), Stop> {
         if self.is_filled() {
-            return self.cancel_entries();
+            self.head.cancelled = !self.cancel_entries()?;
+            return Ok(());
         }
+        self.head.cancelled = self.head.pin.is_none();
         self.notify(Notification {
             source: Kind::Signal.into(),
             name: Some(CANCEL),

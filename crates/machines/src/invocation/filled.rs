@@ -7,15 +7,16 @@
 //! | suspended on it | waits for it | as `Failed` | another attempt at once |
 //! | cancelled, a call | its callee is cancelled; it waits for the answer | | |
 //! | cancelled, any other | failure 409 | | |
+//! | cancelled, and it waits for nothing | | the next one that has something to wait for is cancelled with its entry | |
 //!
 //! Such an invocation knows no signals: cancelling is all that can come of one.
 
 use base::{Result, Timestamp, limits};
 
 use super::awaiting::Awaited;
-use super::rows::{Kind, Line, Name, Outcome, Pending, Pin, Status};
+use super::rows::{Kind, Name, Outcome, Pending, Pin, Status};
 use super::said::{Failed, pending};
-use super::{Body, Signal, SignalName, Work, came, completion, rows};
+use super::{Body, Signal, SignalName, Work, completion, rows};
 use crate::key::Address;
 use crate::step::At;
 use crate::view::{Stop, View};
@@ -100,23 +101,14 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// Whether it was cancelled before anything of it was stored: then nobody knew how to tell it.
-    pub(super) fn was_cancelled_before(&self, pin: &Pin) -> Result<bool, Stop> {
-        if self.head.pin.is_some() || !pin.is_filled() || self.head.entries == self.head.commands {
-            return Ok(false);
-        }
-        let is_cancel = |entry: &rows::Entry| match &entry.line {
-            Some(Line::Notification(notification)) => notification.name == Some(came::CANCEL),
-            _ => false,
-        };
-        Ok(self.journal()?.iter().any(is_cancel))
-    }
-
-    pub(super) fn cancel_entries(&mut self) -> Result<(), Stop> {
+    /// `true`: it, or what it has called, hears of it. Otherwise it waits for nothing.
+    pub(super) fn cancel_entries(&mut self) -> Result<bool, Stop> {
+        let mut heard = false;
         for (id, pending) in self.all_pending()? {
             if pending.early.is_some() {
                 continue;
             }
+            heard = true;
             if let Some(callee) = pending.called() {
                 let cancel = Signal {
                     name: Some(SignalName::Number(1)),
@@ -134,7 +126,7 @@ impl Work<'_, '_> {
             let failure = Outcome::failure(409, "canceled");
             self.notify(completion(pending.source(), id, Some(failure)));
         }
-        Ok(())
+        Ok(heard)
     }
 }
 

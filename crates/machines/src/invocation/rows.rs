@@ -91,6 +91,9 @@ pub struct Head {
     /// Whether the journal was removed already.
     #[prost(bool, tag = "15")]
     pub journal_gone: bool,
+    /// It was cancelled, and user code has not heard of it: its protocol, if that is known, has no signals, and it waited for nothing.
+    #[prost(bool, tag = "18")]
+    pub cancelled: bool,
 }
 
 impl Stored for Head {}

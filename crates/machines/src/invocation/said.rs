@@ -6,7 +6,7 @@
 //! | word | journal | what else |
 //! |---|---|---|
 //! | a command | the command, byte for byte | by its operation, see [`Op`] |
-//! | the first ones, of a protocol without signals, by one that was cancelled before | those | what they wait for fails, see `filled` |
+//! | those, of a protocol without signals, by one that was cancelled and has not heard of it | those | what they wait for fails, see `filled` |
 //! | a result of its own (`Came`) | the notification | told back |
 //! | `Suspended`, and what it awaits is not ready | | `Suspended`; the conversation is over |
 //! | `Suspended`, and it is ready already | | another attempt at once |
@@ -176,7 +176,6 @@ pub(super) fn said(view: &mut View<'_>, at: At, address: &Address, words: &Words
     }
     work.head.heard += 1;
     work.want(&words.words)?;
-    let cancelled = work.was_cancelled_before(&words.pin)?;
     for word in &words.words {
         match word {
             Word::Command { kind, body, op } => {
@@ -197,8 +196,8 @@ pub(super) fn said(view: &mut View<'_>, at: At, address: &Address, words: &Words
         }
     }
     if !work.head.status().is_over() {
-        if cancelled && work.is_filled() {
-            work.cancel_entries()?;
+        if work.head.cancelled && work.head.pin.is_some() {
+            work.head.cancelled = work.is_filled() && !work.cancel_entries()?;
         }
         work.close();
     }

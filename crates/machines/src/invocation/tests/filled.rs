@@ -185,6 +185,18 @@ fn a_cancel_before_its_first_entry_fails_what_that_waits_for() {
 }
 
 #[test]
+fn a_cancel_is_heard_by_the_next_entry_that_waits() {
+    let mut world = World::begun();
+    world.say_filled(1, vec![command(Op::None)]);
+    assert_eq!(world.control(1, Control::Cancel), Change::Asked);
+    world.say_filled(1, vec![command(Op::None)]);
+    world.say_filled(1, vec![sleep(90_000, 3)]);
+    assert_eq!(world.journal(1), ["i", "c", "c", "c", "Sleep 3: 409 canceled"]);
+    world.say_filled(1, vec![sleep(91_000, 4)]);
+    assert_eq!(world.head(1).entries, 6, "once");
+}
+
+#[test]
 fn kill_reaches_only_callees_whose_answer_it_waits_for() {
     let mut world = World::begun();
     world.say_filled(1, vec![call(2, 1), call(3, 2)]);
