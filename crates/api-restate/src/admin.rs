@@ -19,6 +19,7 @@ mod absent;
 mod deployments;
 mod describe;
 mod invocations;
+mod openapi;
 mod query;
 mod services;
 
@@ -97,6 +98,7 @@ impl Admin {
                 .merge(deployments::router())
                 .merge(services::router())
                 .merge(invocations::router())
+                .merge(openapi::router())
                 .route("/query", post(query::query))
                 .with_state(self.clone())
         };

@@ -88,6 +88,8 @@ fn handler_json(service: &Service, handler: &manifest::Handler) -> Value {
         "public": !handler.private.unwrap_or(false),
         "input_description": handler.input.text(),
         "output_description": handler.output.text(),
+        "input_json_schema": handler.input.json_schema,
+        "output_json_schema": handler.output.json_schema,
     });
     if let Some(kind) = handler.kind_text(service.kind) {
         json["ty"] = kind.into();
@@ -104,7 +106,7 @@ async fn services(State(admin): State<Admin>) -> Json<Value> {
     Json(json!({ "services": all }))
 }
 
-fn no_service(name: &str) -> Refused {
+pub(super) fn no_service(name: &str) -> Refused {
     refused(StatusCode::NOT_FOUND, None, format!("there is no service {name}"))
 }
 

@@ -161,6 +161,35 @@ async fn what_holds_for_a_service_is_changed() {
 }
 
 #[tokio::test]
+async fn tools_are_told_what_can_be_asked() {
+    let world = World::registered((VERSION, VERSION)).await;
+    let (status, api) = world.admin("GET", "/v4/openapi", "").await;
+    assert_eq!((status, api["openapi"].as_str()), (StatusCode::OK, Some("3.1.0")));
+    // Whatever is described is answered, if only with what is wrong.
+    for (path, methods) in api["paths"].as_object().expect("paths") {
+        for method in methods.as_object().expect("methods").keys() {
+            let asked = path.replace("{service}", "Counter").replace("{handler}", "add");
+            let (status, _) = world
+                .admin(&method.to_uppercase(), &format!("/v2{asked}"), "")
+                .await;
+            assert_ne!(status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+        }
+    }
+    let (status, counter) = world.admin("GET", "/services/Counter/openapi", "").await;
+    assert_eq!(status, StatusCode::OK);
+    let call = &counter["paths"]["/Counter/{key}/add"]["post"];
+    assert_eq!(call["parameters"][0]["name"], "key", "{counter}");
+    let send = &counter["paths"]["/Counter/{key}/add/send"]["post"];
+    assert!(send["responses"]["202"].is_object());
+    let (_, plain) = world.admin("GET", "/services/Plain/openapi", "").await;
+    assert!(plain["paths"]["/Plain/run"].is_object(), "{plain}");
+    assert_eq!(
+        world.admin("GET", "/services/None/openapi", "").await.0,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
 async fn a_deployment_is_changed_where_it_is() {
     let world = World::registered((VERSION, VERSION)).await;
     let (_, all) = world.admin("GET", "/deployments", "").await;
