@@ -184,12 +184,7 @@ impl Load {
         let answers = self.answers.lock().clone();
         let mut sum = 0;
         for (key, counts) in answers {
-            let distinct: BTreeSet<u64> = counts.iter().copied().collect();
-            assert_eq!(
-                distinct.len(),
-                counts.len(),
-                "object {key} counted one call twice: {counts:?}"
-            );
+            counts_each_call_once(key, &counts);
             let path = format!("/Counter/{key}/get");
             let count = eventually("the count", || self.post(&path, None)).await;
             assert_eq!(number(&count), counts.len() as u64, "object {key}");
@@ -203,6 +198,16 @@ impl Load {
             account.runs
         );
     }
+}
+
+/// Each answered add has seen another count: no two of them are one.
+pub(crate) fn counts_each_call_once(key: u64, counts: &[u64]) {
+    let distinct: BTreeSet<u64> = counts.iter().copied().collect();
+    assert_eq!(
+        distinct.len(),
+        counts.len(),
+        "object {key} counted one call twice: {counts:?}"
+    );
 }
 
 async fn register(belay: &Belay, uri: &str) {

@@ -5,6 +5,7 @@ mod calls;
 mod crashes;
 mod endings;
 mod identity;
+mod mix;
 mod sdk;
 mod table;
 mod waits;

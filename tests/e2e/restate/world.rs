@@ -134,6 +134,15 @@ impl World {
         self.request(method, &url, body, None).await
     }
 
+    /// An answer in JSON instead of Arrow.
+    pub(super) async fn query(&self, question: &str) -> Value {
+        let request = http::Request::post(format!("http://{}/query", self.belay.admin))
+            .header("content-type", "application/json")
+            .header("accept", "application/json")
+            .body(Full::from(json!({"query": question}).to_string()));
+        self.answer(request.expect("a request")).await.value()
+    }
+
     async fn request(&self, method: &str, url: &str, body: &Value, key: Option<&str>) -> Answer {
         let mut request = http::Request::builder().method(method).uri(url);
         let mut bytes = Bytes::new();
@@ -179,6 +188,10 @@ impl World {
             line.map(|rest| rest.trim().to_owned())
         };
         tests::eventually(&format!("`{start}` to be noted"), find).await
+    }
+
+    pub(super) fn notes_path(&self) -> std::path::PathBuf {
+        sdk::notes(self.work.path())
     }
 
     fn notes(&self) -> String {
