@@ -21,6 +21,7 @@ use crate::{Defaults, Service, Talker};
 
 mod appended;
 mod filled;
+mod ingress;
 mod old_admin;
 mod people;
 

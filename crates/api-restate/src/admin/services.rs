@@ -227,9 +227,10 @@ async fn edit(State(admin): State<Admin>, Path(name): Path<String>, body: String
         .newest(&name)
         .map(|(_, service)| service.kind);
     match kind {
-        None => return Err(no_service(&name)),
+        // What a service that is gone has left can be cleared.
+        None if !new.new_state.is_empty() => return Err(no_service(&name)),
         Some(ServiceKind::Service) => return Err(bad(format!("{name} is a plain service: it has no state"))),
-        Some(ServiceKind::VirtualObject | ServiceKind::Workflow) => {}
+        None | Some(ServiceKind::VirtualObject | ServiceKind::Workflow) => {}
     }
     if new.scope.is_some() {
         return Err(bad("scopes are not built in: leave scope out".into()));

@@ -108,7 +108,7 @@ impl Ingress {
                 "cannot use the delay query parameter with calls. The delay is supported only with sends";
             return Err(refused(400, text));
         }
-        let idempotency_key = header_text(request.headers(), "idempotency-key");
+        let idempotency_key = header_text(request.headers(), "idempotency-key").filter(|key| !key.is_empty());
         if idempotency_key.is_some() && found.kind == TargetKind::Workflow {
             let text = "cannot use the idempotency key with workflow handlers. The handler is already idempotent by its key";
             return Err(refused(400, text));

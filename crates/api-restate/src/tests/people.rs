@@ -100,6 +100,12 @@ async fn state_is_edited_behind_what_holds_its_key() {
         world.until(&id, "completed").await;
     }
 
+    // What is left of a service that is gone.
+    let body = serde_json::json!({ "object_key": "a", "new_state": {} }).to_string();
+    assert_eq!(
+        world.admin("POST", "/services/Gone/state", &body).await.0,
+        StatusCode::ACCEPTED
+    );
     let body = edit("a", None, "1");
     let (status, refused) = world.admin("POST", "/services/Plain/state", &body).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{refused}");

@@ -5,7 +5,7 @@
 //! | cancel | ends with 409, nothing is kept: `Done` | signal 1; one that waits to be called again is called now: `Asked` | signal 1, and it runs: `Asked` | the same | `Over` |
 //! | cancel, and its protocol knows no signals | the same | what it waits for fails, see `filled`; called now: `Asked` | what it waits for fails, and it runs if that was enough: `Asked` | what it waits for fails, and it runs: `Asked` | `Over` |
 //! | kill | the same as cancel | ends with 409, and so do all that it called, or only those that it waits for if its protocol knows no signals: `Done` | the same | the same | `Over` |
-//! | pause | `NotStarted` | user code is let go of, it waits: `Asked` | `Done`, without effect | `Done` | `Over` |
+//! | pause | `NotStarted` | user code is let go of, it waits: `Asked` | what it waits for does not wake it any more: `Asked` | `Done` | `Over` |
 //! | resume | `NotStarted` | one that waits to be called again is called now: `Done` | it runs: `Done` | it runs, where it was told to: `Done` | `Over` |
 //! | purge, purge its journal | `NotOver` | `NotOver` | `NotOver` | `NotOver` | its rows are removed: `Done` |
 //!
@@ -129,11 +129,11 @@ impl Work<'_, '_> {
     fn pause(&mut self) -> Change {
         match self.head.status() {
             Status::Scheduled | Status::Inboxed => Change::NotStarted,
-            Status::Running => {
+            Status::Running | Status::Suspended => {
                 self.park();
                 Change::Asked
             }
-            Status::Suspended | Status::Paused => Change::Done,
+            Status::Paused => Change::Done,
             Status::Unknown | Status::Completed => Change::Over,
         }
     }

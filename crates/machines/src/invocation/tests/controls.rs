@@ -47,7 +47,7 @@ fn what_controls_do_by_status() {
         (Status::Scheduled, [Done, Done, NotStarted, NotStarted, NotOver]),
         (Status::Inboxed, [Done, Done, NotStarted, NotStarted, NotOver]),
         (Status::Running, [Asked, Done, Asked, Done, NotOver]),
-        (Status::Suspended, [Asked, Done, Done, Done, NotOver]),
+        (Status::Suspended, [Asked, Done, Asked, Done, NotOver]),
         (Status::Paused, [Asked, Done, Done, Done, NotOver]),
         (Status::Completed, [Over, Over, Over, Over, Done]),
     ];
