@@ -31,8 +31,7 @@ pub(super) const TYPESCRIPT_1_3: Sdk = Sdk {
     protocol: 1,
     built: "node_modules/restate-1.3",
     command: &["node", "services.js", "restate-1.3", "http2"],
-    is_silent: true,
-    ..TYPESCRIPT_1_14
+    ..TYPESCRIPT_1_4
 };
 
 pub(super) const TYPESCRIPT_1_4: Sdk = Sdk {
