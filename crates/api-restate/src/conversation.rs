@@ -36,6 +36,8 @@ pub(crate) struct Conversation {
     known: u32,
     /// Commands that are stored or were heard: the next one's place.
     commands: u32,
+    /// What its partition is to be told with the first words.
+    keys: Option<Vec<Bytes>>,
     /// Runs that are acknowledged in short.
     acks: BTreeSet<u32>,
     over: bool,
@@ -71,6 +73,7 @@ impl Conversation {
             decoder: Decoder::default(),
             known: 0,
             commands: 0,
+            keys: None,
             acks: BTreeSet::new(),
             over: false,
         }
@@ -79,7 +82,7 @@ impl Conversation {
     /// The start and the journal.
     pub(crate) async fn begin(&mut self, known: &Known) -> Result<Bytes, Failure> {
         let (head, entries) = (&known.head, &known.journal);
-        let (state, partial_state) = self.state().await?;
+        let (state, partial_state) = self.state(known).await?;
         let last = entries.last().map_or(0, |entry| entry.at);
         self.known = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         self.commands = head.commands;
@@ -99,16 +102,22 @@ impl Conversation {
     }
 
     /// All of it, or as much as may be sent along; and whether there is more.
-    async fn state(&self) -> Result<(Vec<(Bytes, Bytes)>, bool), Failure> {
+    async fn state(&mut self, known: &Known) -> Result<(Vec<(Bytes, Bytes)>, bool), Failure> {
         let Some(object) = self.origin.target.object(&self.id).filter(|_| !self.lazy_state) else {
             return Ok((vec![], true));
         };
+        if let Some(state) = &known.state {
+            return Ok((state.clone(), false));
+        }
         let snapshot = self.engine.snapshot(&object)?;
         let found = self
             .stored_state(&*snapshot, limits::RESTATE_EAGER_STATE_BYTES_MAX)
             .await?;
         let read = |(suffix, row): &(Bytes, Bytes)| Ok((suffix.slice(8..), Value::from_row(row)?.value));
-        let state = found.rows.iter().map(read).collect::<base::Result<_>>()?;
+        let state: Vec<(Bytes, Bytes)> = found.rows.iter().map(read).collect::<base::Result<_>>()?;
+        if !found.more && state.len() <= limits::OBJECT_KEYS_KNOWN_MAX {
+            self.keys = Some(state.iter().map(|(key, _)| key.clone()).collect());
+        }
         Ok((state, found.more))
     }
 
@@ -184,6 +193,11 @@ impl Conversation {
             if heard.words.len() >= limits::RESTATE_WORDS_MAX {
                 break;
             }
+        }
+        if !heard.words.is_empty()
+            && let Some(keys) = self.keys.take()
+        {
+            heard.words.insert(0, Word::Keys(keys));
         }
         heard.over = self.over;
         Ok(heard)

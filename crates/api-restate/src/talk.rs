@@ -261,7 +261,13 @@ impl Attempt {
             return Ok(Over::Stale);
         };
         let mut place: Option<Place> = None;
+        let mut is_stored = first.is_none();
         loop {
+            if first.is_none() && !is_stored {
+                // Its beginning may be in its partition's memory only, until something is said.
+                self.say(None, pin.clone(), vec![]).await?;
+                is_stored = true;
+            }
             let Some((known, events)) = self.know(first.take()).await? else {
                 return Ok(Over::Stale);
             };
@@ -338,6 +344,7 @@ impl Attempt {
             head,
             origin,
             journal,
+            state: None,
         };
         Ok(Some((known, events)))
     }

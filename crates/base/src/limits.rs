@@ -222,8 +222,9 @@ pub const BINDING_FILE_BYTES_MAX: usize = 64 << 20;
 /// Largest file of secrets, bytes.
 pub const SECRETS_FILE_BYTES_MAX: usize = 16 << 20;
 
-/// Partitions of a new store.
-pub const PARTITIONS: u16 = 4;
+/// Partitions of a new store: as many as there are threads for I/O, within these.
+pub const PARTITIONS_MIN: u16 = 2;
+pub const PARTITIONS_MAX: u16 = 64;
 /// Rows that a partition keeps in memory, bytes.
 pub const PARTITION_CACHE_BYTES: usize = 16 << 20;
 /// Commands that wait for one partition, and their bytes.
@@ -234,6 +235,11 @@ pub const PARTITION_BATCH_COMMANDS: usize = 1_024;
 pub const PARTITION_BATCH_TIMERS: usize = 256;
 pub const PARTITION_BATCH_CHANGES: usize = 4_096;
 pub const PARTITION_BATCH_BYTES: usize = 16 << 20;
+/// How long, and how many, steps of a partition that nobody hears of wait with their changes for the next step on the same rows;
+/// and how many rows each of them may change.
+pub const STEP_HELD: Duration = Duration::from_millis(50);
+pub const STEPS_HELD_MAX: usize = 4_096;
+pub const STEP_HELD_CHANGES_MAX: usize = 16;
 /// How often one step may ask for rows that are not in memory.
 pub const STEP_LOADS_MAX: usize = 8;
 /// Rows that one step may change.
@@ -347,6 +353,9 @@ pub const RESTATE_EDIT_KEYS_MAX: usize = 4_096;
 pub const RESTATE_EDIT_BYTES_MAX: usize = 8 << 20;
 /// Entries of a journal that an attempt is given from memory; a longer one is read.
 pub const KNOWN_JOURNAL_ENTRIES_MAX: u32 = 64;
+/// Keys of an object's state, and their bytes, that it knows by heart.
+pub const OBJECT_KEYS_KNOWN_MAX: usize = 16;
+pub const OBJECT_KEYS_KNOWN_BYTES_MAX: usize = 1_024;
 /// Messages of user code that become one step.
 pub const RESTATE_WORDS_MAX: usize = 256;
 /// Pieces that wait for a deployment on HTTP/1.1 to read them.

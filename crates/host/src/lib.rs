@@ -74,7 +74,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            partitions: limits::PARTITIONS,
+            partitions: 4,
             owner: Owner("local".into()),
             lease: limits::OWNERSHIP_LEASE_MAX,
             cache_bytes: limits::PARTITION_CACHE_BYTES,

@@ -13,6 +13,7 @@ use super::*;
 mod clock;
 mod collections;
 mod counts;
+mod held;
 mod letters;
 mod order;
 mod talks;

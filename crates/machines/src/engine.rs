@@ -47,7 +47,9 @@ pub trait Engine: Send + Sync {
 ///
 /// What MUST hold of a host:
 /// - [`Callee::talk`] comes after the step that wanted it is durable ([`View::converse`](crate::View::converse)), and again at
-///   every start until the machine has hung up; it may come more than once about the same;
+///   every start until the machine has hung up; it may come more than once about the same. A machine's first step may be stored
+///   with its next one instead, or in a moment, if nobody else has heard of it: all steps before it are durable then, and the
+///   talk brings along what the store does not have yet;
 /// - [`Callee::hang_up`] comes after the step that hung up is durable. After a crash it does not come: nobody talks then.
 ///
 /// What MUST hold of a callee: both return at once, and never wait for the engine. What user code says goes to the machine as
@@ -64,7 +66,7 @@ pub trait Callee: Send + Sync {
 pub struct Talk {
     /// The row that the machine gave.
     pub about: Bytes,
-    /// The machine as it is stored with that row, if the host has all of it in memory. Events of later steps come to those who
+    /// The machine as it is, or will be, stored with that row, if the host has all of it in memory. Events of later steps come to those who
     /// watch before [`Callee::talk`] has returned.
     pub known: Option<Known>,
 }

@@ -200,6 +200,7 @@ impl Admin {
             head,
             origin,
             journal,
+            state: None,
         };
         let Some(Line::Input(input)) = known.journal.first().and_then(|entry| entry.line.clone()) else {
             return Err(gone());
@@ -217,6 +218,7 @@ impl Admin {
             origin.random_seed = fastrand::u64(1..);
         }
         let start = Command::Start(Box::new(Start {
+            fresh: true,
             origin,
             input,
             wait: false,

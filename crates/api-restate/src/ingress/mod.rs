@@ -129,6 +129,7 @@ impl Ingress {
         let now = self.engine.now().0;
         let due = delay.map_or(0, |delay| now.saturating_add(delay));
         let start = Start {
+            fresh: idempotency_key.is_none() && found.kind != TargetKind::Workflow,
             origin: Origin {
                 target,
                 created_at: now,

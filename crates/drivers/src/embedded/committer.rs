@@ -282,8 +282,8 @@ impl Writer {
 
     /// Decides, writes, syncs, and only then tells.
     fn commit(&mut self, group: Vec<Queued>) -> Result<(), fjall::Error> {
-        let looks = group.iter().any(|queued| Staging::<Store>::looks(&queued.batch));
-        let mut staging = Staging::new(&self.store, self.clock.now(), self.last, looks);
+        let batches = group.iter().map(|queued| &queued.batch);
+        let mut staging = Staging::new(&self.store, self.clock.now(), self.last, batches);
         let mut durability = Durability::Buffered;
         let mut decided = Vec::with_capacity(group.len());
         for Queued { batch, reply, .. } in group {

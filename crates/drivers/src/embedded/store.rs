@@ -27,7 +27,7 @@ const MIB: u64 = 1 << 20;
 /// Rows of journals come in order and are hardly merged at all; small tables would only be moved more often.
 const STATE_TABLE_BYTES: u64 = 16 * MIB;
 const JOURNAL_TABLE_BYTES: u64 = 64 * MIB;
-/// New tables are there before the ones they replace go: two merges, of 11 tables of state or 8 of a journal, are at work at once.
+/// New tables are there before the ones they replace go: one merge, of 11 tables of state or 8 of a journal, is at work at once.
 const MERGE_BYTES_MAX: u64 = 512 * MIB;
 
 #[derive(Clone)]
@@ -52,7 +52,8 @@ impl Store {
         let database = Database::builder(path)
             .cache_size(options.cache_mib * MIB)
             .max_journaling_size(options.journals_max_mib * MIB)
-            .worker_threads(2)
+            // Of more, the first one runs in circles as long as another one merges.
+            .worker_threads(1)
             .manual_journal_persist(true)
             .open()
             .map_err(failed)?;

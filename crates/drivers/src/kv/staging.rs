@@ -20,8 +20,8 @@ pub(crate) struct Staging<'v, V> {
     /// Version of the last batch that was taken.
     version: Version,
     changes: Vec<(Key, Option<Row>)>,
-    /// Last change of each key, for batches that look at rows; kept only when one of them does.
-    latest: Option<HashMap<Key, usize>>,
+    /// Rows that the batches look at, and the last change of each.
+    latest: HashMap<Key, Option<usize>>,
     appended: Vec<((Keyspace, Bytes), Version)>,
 }
 
@@ -33,9 +33,15 @@ pub(crate) struct Staged {
 }
 
 impl<'v, V: View> Staging<'v, V> {
-    /// `looks`: whether any batch of the group has conditions, a fence or sums.
-    pub(crate) fn new(view: &'v V, now: Timestamp, version: Version, looks: bool) -> Self {
-        let latest = looks.then(HashMap::new);
+    /// For these batches.
+    pub(crate) fn new<'b>(
+        view: &'v V,
+        now: Timestamp,
+        version: Version,
+        batches: impl IntoIterator<Item = &'b Batch>,
+    ) -> Self {
+        let looked_at = batches.into_iter().flat_map(looked_at);
+        let latest = looked_at.map(|key| (key, None)).collect();
         Staging {
             view,
             now,
@@ -44,16 +50,6 @@ impl<'v, V: View> Staging<'v, V> {
             latest,
             appended: vec![],
         }
-    }
-
-    /// Whether deciding this batch takes a look at rows.
-    pub(crate) fn looks(batch: &Batch) -> bool {
-        !batch.conditions.is_empty()
-            || batch.fence.is_some()
-            || batch
-                .writes
-                .iter()
-                .any(|write| matches!(write, Write::Add { .. }))
     }
 
     pub(crate) fn take(&mut self, batch: Batch) -> Result<Outcome> {
@@ -131,17 +127,17 @@ impl<'v, V: View> Staging<'v, V> {
     }
 
     fn change(&mut self, key: Key, row: Option<Row>) {
-        if let Some(latest) = &mut self.latest {
-            latest.insert(key.clone(), self.changes.len());
+        if let Some(latest) = self.latest.get_mut(&key) {
+            *latest = Some(self.changes.len());
         }
         self.changes.push((key, row));
     }
 
     /// The row as the batches so far leave it; an expired one is absent.
     fn row(&self, key: &Key) -> Result<Option<Row>> {
-        let changed = self.latest.as_ref().and_then(|latest| latest.get(key));
+        let changed = self.latest.get(key).copied().flatten();
         let row = match changed {
-            Some(index) => self.changes[*index].1.clone(),
+            Some(index) => self.changes[index].1.clone(),
             None => self.view.row(key)?,
         };
         Ok(row.filter(|row| !row.expired(self.now)))
@@ -190,6 +186,17 @@ impl<'v, V: View> Staging<'v, V> {
         }
         Ok(sums)
     }
+}
+
+/// What deciding this batch takes a look at.
+fn looked_at(batch: &Batch) -> impl Iterator<Item = Key> {
+    let fence = batch.fence.map(|fence| Fence::key(fence.partition));
+    let conditions = batch.conditions.iter().map(|condition| condition.key.clone());
+    let sums = batch.writes.iter().filter_map(|write| match write {
+        Write::Add { key, .. } => Some(key.clone()),
+        _ => None,
+    });
+    fence.into_iter().chain(conditions).chain(sums)
 }
 
 fn counter(row: &Row) -> Result<u64> {

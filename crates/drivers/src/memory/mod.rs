@@ -99,7 +99,7 @@ impl Memory {
         let now = self.clock.now();
         let mut rows = Rows::clone(&self.rows.load());
         writer.sweep(&mut rows, now);
-        let mut staging = Staging::new(&rows, now, writer.version, true);
+        let mut staging = Staging::new(&rows, now, writer.version, [&batch]);
         let outcome = staging.take(batch);
         let staged = staging.finish();
         writer.version = staged.version;

@@ -1,6 +1,6 @@
 //! Applying: commands to rows in memory, and what comes of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base::answers::Reply as Waiting;
@@ -17,6 +17,7 @@ use ports::kv::{Batch, Keyspace, Scan, Write};
 
 use tokio::time::Instant;
 
+use super::held::Step;
 use super::timers::Due;
 use super::{Partition, Told, again};
 use crate::inbox::{Caller, Queued, Sender};
@@ -43,6 +44,8 @@ pub(super) struct Applied {
     pub(super) talks: Vec<(Address, Option<Talk>)>,
     /// What the host itself has said, to be said again if this batch is refused.
     said: Vec<Queued>,
+    /// Steps that were held until this batch: user code works on them, and somebody waits.
+    pub(super) begun: Vec<(Address, Request)>,
 }
 
 /// The changes of a batch, each row once.
@@ -55,6 +58,12 @@ struct Changes {
     growth: i64,
     /// What machines here have sent to machines here.
     local: VecDeque<Letter>,
+    /// Rows of conversations that begin with a step that is held.
+    begun: BTreeSet<Key>,
+    /// What those of steps that are not held any more have begun with. They were not stored before.
+    spoken: BTreeMap<Key, Bytes>,
+    /// Whose those are.
+    held: Vec<(Address, Request)>,
 }
 
 impl Changes {
@@ -68,6 +77,14 @@ impl Applied {
     pub(super) fn tells(&self) -> bool {
         let answers = self.answers.len() + self.released.len();
         answers + self.events.len() > 0
+    }
+
+    /// What is told with that, at the same time.
+    pub(super) fn append(&mut self, later: Applied) {
+        self.index = later.index;
+        self.steps += later.steps;
+        self.parked.extend(later.parked);
+        self.talks.extend(later.talks);
     }
 
     /// Returns what has to be said again.
@@ -86,6 +103,7 @@ impl Partition {
         let (mut changes, mut applied) = (Changes::default(), Applied::default());
         let (_, steps_max) = self.pace();
         let mut steps = 0;
+        self.store_held(self.held.late(Instant::now()), &mut changes);
         let waits = Instant::now() < self.timers_from;
         while !waits && steps < steps_max.min(limits::PARTITION_BATCH_TIMERS) && !changes.is_full() {
             let Some(due) = self.timers.take_due(self.kv.now()) else {
@@ -196,16 +214,23 @@ impl Partition {
         };
         self.rows.drop_range();
         for _ in 0..limits::STEP_LOADS_MAX {
-            let mut view = View::new(&self.rows);
+            let rows = self.held.watch(&self.rows);
+            let mut view = View::new(&rows);
             let step = catch_unwind(AssertUnwindSafe(|| {
                 machines::apply(&mut view, at, address, command)
             }));
             match step {
                 Ok(Ok(answer)) => {
                     let stepped = view.finish();
+                    let looked_at = rows.looked_at();
                     let rows = stepped.changes.len() + stepped.letters.len();
                     if rows > limits::STEP_CHANGES_MAX {
                         return Ok(Err(too_large(rows)));
+                    }
+                    self.store_held(looked_at, changes);
+                    if self.may_wait(address, &answer, &stepped) {
+                        self.hold(address, at, stepped, changes);
+                        return Ok(Ok(answer));
                     }
                     let before = changes.growth;
                     self.keep(address, at, stepped, changes, applied);
@@ -216,7 +241,11 @@ impl Partition {
                 }
                 Ok(Err(Stop::Missing(missing))) => self.load(missing).await?,
                 Ok(Err(Stop::MissingRange(scan))) => self.load_range(address, scan).await?,
-                Ok(Err(Stop::Refused(error))) => return Ok(Err(error)),
+                Ok(Err(Stop::Refused(error))) => {
+                    let looked_at = rows.looked_at();
+                    self.store_held(looked_at, changes);
+                    return Ok(Err(error));
+                }
                 Err(_) => {
                     return Ok(Err(Error::new(
                         codes::INTERNAL,
@@ -259,6 +288,62 @@ impl Partition {
                 }),
             }
         }
+    }
+
+    /// Whether nobody hears of it but user code, which says something soon: to a machine that was not there before. One whose rows
+    /// are not in memory was not: the step would have looked at them.
+    fn may_wait(&self, address: &Address, answer: &Answer, stepped: &Stepped) -> bool {
+        let rows_only = stepped.letters.is_empty() && stepped.effects.is_empty();
+        let is_of = |key: &Key| matches!(key.table, Table::Machine | Table::Conversation);
+        matches!(answer, Answer::Later)
+            && rows_only
+            && address.invocation_id().is_some()
+            && stepped.changes.contains_key(&Key::conversation(address))
+            && stepped.changes.keys().all(is_of)
+            && stepped.changes.len() <= limits::STEP_HELD_CHANGES_MAX
+            && !matches!(self.rows.get(&Key::head(address)), Found::Row(_))
+            && self.held.has_room()
+            && !self.is_careful()
+    }
+
+    /// Its changes are seen by later steps, and go into the batch of the one that looks at them.
+    fn hold(&mut self, address: &Address, at: At, stepped: Stepped, changes: &mut Changes) {
+        self.meta.index = at.index;
+        let mut growth = 0;
+        for (key, row) in &stepped.changes {
+            growth += self.growth(key, row.as_ref());
+            self.rows.put(key.clone(), row.clone());
+        }
+        changes.begun.insert(Key::conversation(address));
+        self.held.add(Step {
+            address: address.clone(),
+            request: at.request,
+            changes: stepped.changes,
+            growth,
+            since: Instant::now(),
+        });
+    }
+
+    fn store_held(&mut self, numbers: BTreeSet<u64>, changes: &mut Changes) {
+        for step in self.held.take(numbers) {
+            changes.growth += step.growth;
+            changes.held.push((step.address, step.request));
+            for (key, row) in step.changes {
+                changes.bytes += key.bytes.len() + row.as_ref().map_or(0, Bytes::len);
+                if let Some(about) = row.as_ref().filter(|_| key.table == Table::Conversation) {
+                    changes.spoken.insert(key.clone(), about.clone());
+                }
+                changes.rows.insert(key, row);
+            }
+        }
+    }
+
+    /// All that is held, as a batch.
+    pub(super) fn held_batch(&mut self) -> (Batch, Applied) {
+        let (mut changes, mut applied) = (Changes::default(), Applied::default());
+        self.store_held(self.held.all(), &mut changes);
+        applied.index = self.meta.index;
+        (self.batch(changes, &mut applied), applied)
     }
 
     /// Within the batch if the receiver is here and no other letter is on its way to it; else by the carrier.
@@ -322,18 +407,12 @@ impl Partition {
             let received = self.post.take_deleted();
             changes.rows.extend(received.into_iter().map(|key| (key, None)));
         }
-        let talks = changes
+        applied.talks.extend(self.talks(&changes));
+        applied.begun.append(&mut changes.held);
+        let spoken = &changes.spoken;
+        changes
             .rows
-            .iter()
-            .filter(|(key, _)| key.table == Table::Conversation);
-        applied.talks.extend(talks.filter_map(|(key, about)| {
-            let address = Key::decode_conversation(&key.bytes)?;
-            let talk = about.clone().map(|about| Talk {
-                about,
-                known: Known::of(&self.rows, &address),
-            });
-            Some((address, talk))
-        }));
+            .retain(|key, row| row.is_some() || !spoken.contains_key(key));
         let shrinks = changes.growth < 0;
         let write = |(key, row): (Key, Option<Bytes>)| {
             let key = keys::row(self.gate.number, &key);
@@ -347,6 +426,31 @@ impl Partition {
             }
         };
         Batch::of(changes.rows.into_iter().map(write).collect()).shrinks(shrinks)
+    }
+
+    /// Conversations that begin, go on about something else, or are over.
+    fn talks(&self, changes: &Changes) -> Vec<(Address, Option<Talk>)> {
+        let is_told = |key: &Key, about: &Option<Bytes>| {
+            let told = changes.spoken.get(key);
+            told.is_some() && told == about.as_ref()
+        };
+        let news = changes
+            .rows
+            .iter()
+            .filter(|(key, about)| key.table == Table::Conversation && !is_told(key, about));
+        let keys: BTreeSet<&Key> = news.map(|(key, _)| key).chain(&changes.begun).collect();
+        let talk = |key: &Key| {
+            let address = Key::decode_conversation(&key.bytes)?;
+            let talk = match self.rows.get(key) {
+                Found::Row(about) => Some(Talk {
+                    about,
+                    known: Known::of(&self.rows, &address),
+                }),
+                Found::Absent | Found::NotLoaded => None,
+            };
+            Some((address, talk))
+        };
+        keys.into_iter().filter_map(talk).collect()
     }
 
     /// Conversations that were open when the last owner went.

@@ -1,7 +1,8 @@
 //! The loop that owns a partition.
 //!
 //! 1. Take what waits: timers that are due, then commands.
-//! 2. Apply them one after the other to the rows in memory; load what is missing.
+//! 2. Apply them one after the other to the rows in memory; load what is missing. A step that nobody hears of waits with its changes
+//!    for the next one that looks at them (`held`).
 //! 3. Commit all their changes as one batch, and go on with 1 while it is on its way.
 //! 4. When it is durable, and in order: give events to watchers, then answers to callers, letters to other partitions, and
 //!    conversations to the callee.
@@ -37,6 +38,7 @@ use crate::inbox::{Mail, Queued, Sender};
 use crate::{Gate, Host, Options, keys};
 
 mod apply;
+mod held;
 mod meta;
 mod post;
 mod rows;
@@ -45,6 +47,7 @@ mod timers;
 pub(crate) use meta::count;
 
 use apply::Applied;
+use held::Held;
 use meta::Meta;
 use post::Post;
 use rows::Cache;
@@ -63,6 +66,7 @@ pub(crate) struct Partition {
     fence: Fence,
     lease: Duration,
     rows: Cache,
+    held: Held,
     timers: Timers,
     post: Post,
     meta: Meta,
@@ -126,6 +130,7 @@ impl Partition {
             fence,
             lease: options.lease,
             rows: Cache::new(options.cache_bytes),
+            held: Held::default(),
             timers: Timers::default(),
             meta,
             in_flight: VecDeque::new(),
@@ -171,6 +176,9 @@ impl Partition {
             self.talk(&address, Some(Talk { about, known: None }));
         }
         loop {
+            if self.in_flight.is_empty() && self.rows.is_full() {
+                self.store_all_held();
+            }
             if self.in_flight.is_empty() {
                 self.rows.settle();
                 if self.timers.wants_load() {
@@ -195,7 +203,10 @@ impl Partition {
                     renewal.as_mut().reset(Instant::now() + self.lease / 3);
                     self.renew().await?;
                 }
-                Wake::Closed => return self.drain().await,
+                Wake::Closed => {
+                    self.store_all_held();
+                    return self.drain().await;
+                }
             }
         }
     }
@@ -231,11 +242,15 @@ impl Partition {
 
     /// How many batches may be on their way, and how many steps one has.
     fn pace(&self) -> (usize, usize) {
-        if Instant::now() < self.careful_until {
+        if self.is_careful() {
             (1, 1)
         } else {
             (IN_FLIGHT_MAX, limits::PARTITION_BATCH_COMMANDS)
         }
+    }
+
+    fn is_careful(&self) -> bool {
+        Instant::now() < self.careful_until
     }
 
     /// When there is something to do, whoever sends commands or not.
@@ -248,7 +263,7 @@ impl Partition {
             .map(|due| now + due.since(self.kv.now()).min(limits::TIMER_SLEEP_MAX));
         let owed = (!self.owed.is_empty()).then_some(now);
         let steps = timer.into_iter().chain(owed).map(|at| at.max(self.timers_from));
-        steps.chain(self.post.again_at()).min()
+        steps.chain(self.post.again_at()).chain(self.held.due()).min()
     }
 
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome>> {
@@ -266,7 +281,26 @@ impl Partition {
 
     async fn step(&mut self, commands: VecDeque<Queued>) -> Result<()> {
         let (batch, applied) = self.apply(commands).await?;
+        self.hand_in(batch, applied);
+        Ok(())
+    }
+
+    fn store_all_held(&mut self) {
+        if !self.held.is_empty() {
+            let (batch, applied) = self.held_batch();
+            self.hand_in(batch, applied);
+        }
+    }
+
+    fn hand_in(&mut self, batch: Batch, applied: Applied) {
         let (batch, carries) = if batch.writes.is_empty() {
+            if let Some(last) = self.in_flight.back_mut()
+                && last.carries == Carries::Changes
+                && !applied.tells()
+            {
+                last.applied.append(applied);
+                return;
+            }
             (applied.tells().then(|| self.proof()), Carries::Proof)
         } else {
             (Some(self.in_turn(batch)), Carries::Changes)
@@ -276,7 +310,6 @@ impl Partition {
             carries,
             applied,
         });
-        Ok(())
     }
 
     /// Holds if nobody else has written since the batches before it. Without it one whose partition was taken over would go on
@@ -368,9 +401,9 @@ impl Partition {
         self.gate.tally.refused();
         self.careful_until = Instant::now() + limits::PARTITION_CAREFUL;
         if let Some(first) = self.in_flight.pop_front() {
-            self.owed.extend(first.applied.refuse(&error));
+            self.refuse(first.applied, &error);
             // Nothing is built on what changes nothing.
-            if first.carries == Carries::Proof {
+            if first.carries == Carries::Proof && self.held.is_empty() {
                 return Ok(());
             }
         }
@@ -381,14 +414,32 @@ impl Partition {
                     return Err(Error::new(codes::INTERNAL, "a batch was written out of turn"));
                 }
             }
-            self.owed.extend(applied.refuse(&error));
+            self.refuse(applied, &error);
         }
         self.rows.clear();
+        for step in self.held.take(self.held.all()) {
+            self.end(&step.address, step.request, &error);
+        }
         self.timers_from = Instant::now() + limits::TIMER_SLEEP_MAX;
         self.timers = Timers::default();
         self.meta = meta::read(&*self.kv, self.gate.number).await?;
         self.post = Post::load(&*self.kv, self.gate.number, self.host.partitions()).await?;
         self.timers.load(&*self.kv, self.gate.number).await
+    }
+
+    fn refuse(&mut self, mut applied: Applied, error: &Error) {
+        for (address, request) in std::mem::take(&mut applied.begun) {
+            self.end(&address, request, error);
+        }
+        self.owed.extend(applied.refuse(error));
+    }
+
+    /// What was begun on rows that are not stored and will not be.
+    fn end(&mut self, address: &Address, request: Request, error: &Error) {
+        if let Some(waiting) = self.parked.remove(&request) {
+            waiting.send(Err(again(error)));
+        }
+        self.talk(address, None);
     }
 
     async fn renew(&mut self) -> Result<()> {

@@ -47,6 +47,7 @@ pub(super) fn apply(
             value: pair.value.clone(),
         };
         view.store(key, &value);
+        object.key_set(&pair.key);
     }
     Ok(())
 }

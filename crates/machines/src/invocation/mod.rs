@@ -9,6 +9,7 @@
 //! | `control` | cancel, kill, pause, resume |
 //! | `finish` | it is completed; who waits is told; what is kept is removed in time |
 //! | `edit` | an object's state is changed from outside |
+//! | `keyed` | what it does with its object's state and promises |
 //! | `object` | who works on an object, and who waits for it; state and promises |
 //! | `filled` | what holds for old versions of the protocol only |
 //! | `awaiting` | when what a suspended one waits for is ready |
@@ -16,6 +17,7 @@
 //! An invocation and its object live in one partition, so a step of the one changes rows of the other.
 
 use base::{Result, limits};
+use bytes::Bytes;
 
 use crate::key::{Address, Key};
 use crate::row::Stored;
@@ -31,6 +33,7 @@ mod control;
 mod filled;
 mod finish;
 mod id;
+mod keyed;
 mod object;
 mod said;
 mod start;
@@ -43,7 +46,9 @@ pub use id::Id;
 pub use said::{Behavior, Failed, Op, Word, Words};
 pub use start::Start;
 
-use rows::{Entry, Head, Input, Kind, Line, Name, Notification, Origin, Outcome, ReplyTo, Said, Status};
+use rows::{
+    Entry, Head, Input, Kind, Line, Name, Notification, Object, Origin, Outcome, ReplyTo, Said, Status, Value,
+};
 
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -125,23 +130,39 @@ pub struct Known {
     pub head: Head,
     pub origin: Origin,
     pub journal: Vec<Entry>,
+    /// All of its object's state, in the order of the keys; `None`: some of it is not in memory, or it is too much.
+    pub state: Option<Vec<(Bytes, Bytes)>>,
 }
 
 impl Known {
     /// `None`: some of it is not in memory, or it is not an invocation, or its journal is long.
     pub fn of(rows: &dyn Rows, address: &Address) -> Option<Known> {
-        address.invocation_id()?;
+        let id = address.invocation_id()?;
         let head: Head = known(rows, &Key::head(address))?;
         if head.entries > limits::KNOWN_JOURNAL_ENTRIES_MAX {
             return None;
         }
         let entry = |index| known(rows, &rows::entry(address, index));
+        let origin: Origin = known(rows, &rows::origin(address))?;
         Some(Known {
-            origin: known(rows, &rows::origin(address))?,
+            state: known_state(rows, &id, &origin),
+            origin,
             journal: (0..head.entries).map(entry).collect::<Option<_>>()?,
             head,
         })
     }
+}
+
+fn known_state(rows: &dyn Rows, id: &Id, origin: &Origin) -> Option<Vec<(Bytes, Bytes)>> {
+    let address = origin.target.object(id)?;
+    let object: Object = known(rows, &Key::head(&address))?;
+    let (mut state, mut bytes) = (vec![], 0);
+    for key in object.state_keys?.keys {
+        let value: Value = known(rows, &rows::state(&address, object.state_generation, &key))?;
+        bytes += key.len() + value.value.len();
+        state.push((key, value.value));
+    }
+    (bytes <= limits::RESTATE_EAGER_STATE_BYTES_MAX).then_some(state)
 }
 
 fn known<T: Stored>(rows: &dyn Rows, key: &Key) -> Option<T> {

@@ -11,7 +11,7 @@
 use base::{Result, Timestamp, limits};
 use bytes::Bytes;
 
-use super::rows::{self, Edit, Object, Place};
+use super::rows::{self, Edit, Keys, Object, Place};
 use super::{Body, Forget, Id, edit};
 use crate::engine::PartScan;
 use crate::key::{Address, Key};
@@ -114,6 +114,10 @@ fn pass_on(view: &mut View<'_>, at: Option<At>, address: &Address, mut object: O
     }
     object.holder = Bytes::new();
     (object.first, object.next) = (0, 0);
+    // As little as is known of one that there never was.
+    if object.state_keys == Some(Keys::default()) {
+        object.state_keys = None;
+    }
     if object == Object::default() {
         view.delete(Key::head(address));
     } else {
@@ -124,6 +128,16 @@ fn pass_on(view: &mut View<'_>, at: Option<At>, address: &Address, mut object: O
 
 pub(super) fn load(view: &View<'_>, address: &Address) -> Result<Object, Stop> {
     Ok(view.load(&Key::head(address))?.unwrap_or_default())
+}
+
+/// What keys of its state there are, if that is not known yet. Said by the one who has the object: nobody else changes them.
+pub(super) fn know_keys(view: &mut View<'_>, address: &Address, id: &Id, keys: &[Bytes]) -> Result<(), Stop> {
+    let mut object = load(view, address)?;
+    if object.holder == id.0.as_slice() && object.state_keys.is_none() {
+        object.know_keys(keys);
+        view.store(Key::head(address), &object);
+    }
+    Ok(())
 }
 
 /// No state is there any more.
@@ -138,6 +152,7 @@ pub(super) fn clear_state(view: &mut View<'_>, at: At, address: &Address) -> Res
 pub(super) fn begin_state(view: &mut View<'_>, at: At, address: &Address, object: &mut Object) {
     let cleared = (rows::STATE, object.state_generation);
     object.state_generation += 1;
+    object.know_keys(&[]);
     let due = at.now.plus(limits::COLLECTION_SWEEP_PAUSE);
     sweep_later(view, address, cleared, due);
 }
@@ -190,4 +205,37 @@ pub(super) fn sweep(view: &mut View<'_>, at: At, address: &Address, forget: &For
     let due = at.now.plus(limits::COLLECTION_SWEEP_STEP_PAUSE);
     sweep_later(view, address, (part, forget.generation), due);
     Ok(())
+}
+
+impl Object {
+    pub(super) fn know_keys(&mut self, keys: &[Bytes]) {
+        let bytes = keys.iter().map(Bytes::len).sum::<usize>();
+        let few = keys.len() <= limits::OBJECT_KEYS_KNOWN_MAX && bytes <= limits::OBJECT_KEYS_KNOWN_BYTES_MAX;
+        self.state_keys = few.then(|| Keys { keys: keys.to_vec() });
+    }
+
+    /// Whether that is news.
+    pub(super) fn key_set(&mut self, key: &Bytes) -> bool {
+        let Some(Keys { mut keys }) = self.state_keys.take() else {
+            return false;
+        };
+        let place = keys.binary_search(key);
+        if let Err(place) = place {
+            keys.insert(place, key.clone());
+        }
+        self.know_keys(&keys);
+        place.is_err()
+    }
+
+    /// Whether that is news.
+    pub(super) fn key_cleared(&mut self, key: &Bytes) -> bool {
+        let Some(Keys { keys }) = &mut self.state_keys else {
+            return false;
+        };
+        let place = keys.binary_search(key);
+        if let Ok(place) = place {
+            keys.remove(place);
+        }
+        place.is_ok()
+    }
 }

@@ -473,6 +473,9 @@ pub struct Object {
     pub state_generation: u64,
     #[prost(uint64, tag = "5")]
     pub promise_generation: u64,
+    /// All keys of its state, in their order, if they are known and few: then nobody has to look for them.
+    #[prost(message, optional, tag = "6")]
+    pub state_keys: Option<Keys>,
 }
 
 impl Stored for Object {}

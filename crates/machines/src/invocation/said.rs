@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | a command | the command, byte for byte | by its operation, see [`Op`] |
 //! | those, of a protocol without signals, by one that was cancelled and has not heard of it | those | what they wait for fails, see `filled` |
+//! | the keys of its object's state | | the object knows them from now on |
 //! | a result of its own (`Came`) | the notification | told back |
 //! | `Suspended`, and what it awaits is not ready | | `Suspended`; the conversation is over |
 //! | `Suspended`, and it is ready already | | another attempt at once |
@@ -21,8 +22,7 @@ use bytes::Bytes;
 
 use super::awaiting::{Awaited, Class};
 use super::rows::{
-    Came, Input, Kind, Line, Name, Notification, Origin, Outcome, Pending, Pin, Promise, ReplyTo, Status,
-    Trouble, Value,
+    Came, Input, Kind, Line, Name, Notification, Origin, Outcome, Pending, Pin, ReplyTo, Status, Trouble,
 };
 use super::{Body, Id, Invoke, Reply, Signal, Work, completion, filled, object, rows, said_line};
 use crate::key::Address;
@@ -50,6 +50,8 @@ pub enum Word {
     },
     /// A result that user code, or who talks for it, has found.
     Came(Notification),
+    /// All keys of its object's state as the attempt began, in their order: by who talks for it.
+    Keys(Vec<Bytes>),
     Suspended(Awaited),
     Failed(Failed),
     Ended,
@@ -187,6 +189,7 @@ pub(super) fn said(view: &mut View<'_>, at: At, address: &Address, words: &Words
                 work.stored(&words.pin);
                 work.notify(notification.clone());
             }
+            Word::Keys(keys) => work.know_keys(keys)?,
             Word::Suspended(awaited) => work.suspend(awaited)?,
             Word::Failed(failed) => work.fail(failed)?,
             Word::Ended => work.end()?,
@@ -284,70 +287,8 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    fn object(&self) -> Result<Option<Address>, Stop> {
+    pub(super) fn object(&self) -> Result<Option<Address>, Stop> {
         Ok(self.origin()?.target.object(&self.id))
-    }
-
-    fn on_state(&mut self, op: &Op) -> Result<(), Stop> {
-        let Some(object) = self.object()? else {
-            return Ok(());
-        };
-        if matches!(op, Op::ClearAllState) {
-            return object::clear_state(self.view, self.at, &object);
-        }
-        let generation = object::load(self.view, &object)?.state_generation;
-        let place = |key: &Bytes| rows::state(&object, generation, key);
-        match op {
-            Op::GetState { key, id } => {
-                let value: Option<Value> = self.view.load(&place(key))?;
-                let came = value.map_or(Came::Void(true), |value| Came::Value(value.value));
-                self.notify(completion(Kind::State, *id, came));
-            }
-            Op::SetState { key, value } => {
-                let value = Value { value: value.clone() };
-                self.view.store(place(key), &value);
-            }
-            Op::ClearState { key } => self.view.delete(place(key)),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn on_promise(&mut self, op: &Op) -> Result<(), Stop> {
-        let Some(object) = self.object()? else {
-            return Ok(());
-        };
-        let (Op::GetPromise { name, id }
-        | Op::PeekPromise { name, id }
-        | Op::CompletePromise { name, id, .. }) = op
-        else {
-            return Ok(());
-        };
-        let generation = object::load(self.view, &object)?.promise_generation;
-        let key = rows::promise(&object, generation, name);
-        let mut promise: Promise = self.view.load(&key)?.unwrap_or_default();
-        match op {
-            Op::CompletePromise { .. } if promise.outcome.is_some() => {
-                let failure = Outcome::failure(409, "promise was already completed");
-                self.notify(completion(Kind::PromiseComplete, *id, Some(failure)));
-            }
-            Op::CompletePromise { outcome, .. } => {
-                for waiting in std::mem::take(&mut promise.waiting) {
-                    super::start::tell(self.view, &waiting, Some(outcome.clone()));
-                }
-                promise.outcome = Some(outcome.clone());
-                self.view.store(key, &promise);
-                self.notify(completion(Kind::PromiseComplete, *id, None));
-            }
-            Op::PeekPromise { .. } => self.notify(completion(Kind::PromisePeek, *id, promise.outcome)),
-            _ if promise.outcome.is_some() => self.notify(completion(Kind::Promise, *id, promise.outcome)),
-            _ => {
-                promise.waiting.push(self.reply_to(*id));
-                self.view.store(key, &promise);
-                self.expect(*id, &pending(Kind::Promise));
-            }
-        }
-        Ok(())
     }
 
     fn sleep(&mut self, until: u64, id: u32) {
@@ -414,7 +355,7 @@ impl Work<'_, '_> {
         self.view.send(&Address::invocation(whom), message);
     }
 
-    fn reply_to(&self, id: u32) -> ReplyTo {
+    pub(super) fn reply_to(&self, id: u32) -> ReplyTo {
         ReplyTo {
             invocation: self.id.bytes(),
             completion: id,
@@ -550,6 +491,7 @@ impl Words {
             // Once as it came, once as what it does.
             Word::Command { body, .. } => 2 * body.len(),
             Word::Came(notification) => prost::Message::encoded_len(notification),
+            Word::Keys(keys) => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),
             Word::Suspended(awaited) => prost::Message::encoded_len(awaited),
             Word::Failed(failed) => prost::Message::encoded_len(&failed.trouble),
             Word::Ended => 0,

@@ -23,6 +23,8 @@ use crate::view::{Stop, View};
 pub struct Start {
     pub origin: Origin,
     pub input: Input,
+    /// Its id was made for it: nobody has to look whether there is one already.
+    pub fresh: bool,
     /// Whether the answer is how it ended; else, that it was taken.
     pub wait: bool,
     /// What its journal begins with, after the input: the beginning of another one's.
@@ -35,7 +37,12 @@ const INVOKED_ALREADY: &str = "the workflow method was already invoked";
 
 pub(super) fn start(view: &mut View<'_>, at: At, address: &Address, start: &Start) -> Result<Answer, Stop> {
     let waiting = start.wait.then(|| Waiter::Request(at.request.into()));
-    if let Some(mut work) = Work::open(view, at, address)? {
+    let known = if start.fresh {
+        None
+    } else {
+        Work::open(view, at, address)?
+    };
+    if let Some(mut work) = known {
         if start.wait && start.origin.target.kind() == TargetKind::Workflow {
             return Ok(now(finish::over(Outcome::failure(409, INVOKED_ALREADY))));
         }

@@ -65,6 +65,7 @@ fn start(origin: Origin, wait: bool) -> Command {
         body: Bytes::from_static(b"in"),
     };
     Command::Start(Box::new(Start {
+        fresh: false,
         origin,
         input,
         wait,

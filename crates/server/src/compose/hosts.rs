@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Error, Result, codes};
+use base::{Error, Result, codes, limits};
 use drivers::derived::Ownership;
 use host::{Counts, Host, Options};
 use machines::Callee;
@@ -78,6 +78,7 @@ impl Hosts {
         }
         let ownership = Arc::new(Ownership::over(kv.clone()));
         let options = Options {
+            partitions: partitions(self.0.runtimes.len()),
             restart_grace: self.0.restart_grace,
             callee: Some(self.0.callee.clone()),
             ..Options::default()
@@ -103,4 +104,10 @@ impl Hosts {
             host.close();
         }
     }
+}
+
+/// One for each runtime that a loop can have for itself.
+fn partitions(runtimes: usize) -> u16 {
+    let (min, max) = (limits::PARTITIONS_MIN, limits::PARTITIONS_MAX);
+    u16::try_from(runtimes).unwrap_or(max).clamp(min, max)
 }

@@ -33,6 +33,13 @@ fn complete(id: u32, text: &'static str) -> Word {
 }
 
 impl World {
+    fn object(&self) -> rows::Object {
+        let row = self.bench.row(&Key::head(&object()));
+        row.map_or_else(Default::default, |row| {
+            rows::Object::from_row(&row).expect("an object")
+        })
+    }
+
     fn came(&mut self, number: u8, of: &str) -> Vec<String> {
         let journal = self.journal(number).into_iter();
         journal.filter(|line| line.starts_with(of)).collect()
@@ -233,4 +240,55 @@ fn many_keys_and_promises_are_read_in_one_step() {
     let words: Vec<_> = (0..20).map(get).chain((20..40).map(peek)).collect();
     assert_eq!(world.say(1, words), Reply::Taken);
     assert_eq!(world.head(1).entries, 1 + 2 * 40);
+}
+
+fn keys_of(keys: &[&'static str]) -> Option<rows::Keys> {
+    let keys = keys.iter().map(|key| Bytes::from_static(key.as_bytes()));
+    Some(rows::Keys { keys: keys.collect() })
+}
+
+fn set_key(key: String) -> Word {
+    command(Op::SetState {
+        key: key.into(),
+        value: Bytes::from_static(b"v"),
+    })
+}
+
+#[test]
+fn an_object_knows_its_keys_once_it_was_told() {
+    let mut world = World::new();
+    drop(world.take(1, start(origin(TargetKind::Exclusive), false)));
+    world.say(1, vec![set_key("m".into())]);
+    assert_eq!(world.object().state_keys, None, "there may be others");
+    let keys = |keys: &[&'static str]| Word::Keys(keys_of(keys).unwrap_or_default().keys);
+    world.say(
+        1,
+        vec![keys(&["c", "m"]), set_key("a".into()), set_key("m".into())],
+    );
+    assert_eq!(world.object().state_keys, keys_of(&["a", "c", "m"]));
+    let clear = Op::ClearState {
+        key: Bytes::from_static(b"c"),
+    };
+    world.say(1, vec![command(clear), keys(&["told", "twice"])]);
+    assert_eq!(world.object().state_keys, keys_of(&["a", "m"]));
+    world.say(1, vec![command(Op::ClearAllState), set_key("z".into())]);
+    assert_eq!(world.object().state_keys, keys_of(&["z"]));
+    let many = (0..=limits::OBJECT_KEYS_KNOWN_MAX).map(|number| set_key(format!("k{number}")));
+    world.say(1, many.collect());
+    assert_eq!(world.object().state_keys, None, "they are too many");
+}
+
+#[test]
+fn only_the_one_who_has_an_object_says_what_keys_there_are() {
+    let mut world = World::new();
+    drop(world.take(1, start(origin(TargetKind::Exclusive), false)));
+    drop(world.take(2, start(origin(TargetKind::Shared), false)));
+    world.say(2, vec![Word::Keys(vec![])]);
+    assert_eq!(world.object().state_keys, None);
+    world.say(1, vec![Word::Keys(vec![]), output("x"), Word::Ended]);
+    assert_eq!(
+        world.object(),
+        rows::Object::default(),
+        "an object without state has no row"
+    );
 }

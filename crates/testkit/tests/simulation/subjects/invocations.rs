@@ -142,6 +142,7 @@ impl Subject for Invocations {
             _ => 0,
         };
         let start = Command::Start(Box::new(Start {
+            fresh: false,
             origin: Origin {
                 due,
                 ..origin(TargetKind::Exclusive, object)
