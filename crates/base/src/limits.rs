@@ -226,7 +226,7 @@ pub const SECRETS_FILE_BYTES_MAX: usize = 16 << 20;
 pub const PARTITIONS_MIN: u16 = 2;
 pub const PARTITIONS_MAX: u16 = 64;
 /// Rows that a partition keeps in memory, bytes.
-pub const PARTITION_CACHE_BYTES: usize = 16 << 20;
+pub const PARTITION_CACHE_BYTES: usize = 8 << 20;
 /// Commands that wait for one partition, and their bytes.
 pub const INBOX_COMMANDS_MAX: usize = 65_536;
 pub const INBOX_BYTES_MAX: usize = 64 << 20;
@@ -245,7 +245,7 @@ pub const STEP_LOADS_MAX: usize = 8;
 /// Rows that one step may change.
 pub const STEP_CHANGES_MAX: usize = 8_192;
 /// Timers of one partition that are held in memory: the nearest ones.
-pub const TIMERS_IN_MEMORY_MAX: usize = 50_000;
+pub const TIMERS_IN_MEMORY_MAX: usize = 5_000;
 /// How long a partition sleeps at most before it looks at the store's clock again.
 pub const TIMER_SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How long a partition whose batch was refused carries out one step at a time, so that a step that cannot be stored takes no
