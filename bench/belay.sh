@@ -37,7 +37,7 @@ trap finish EXIT
 start() { "$@" >"$work/out.$1.$$" 2>&1 & pids+=($!); }
 
 cat >"$work/belay.yaml" <<YAML
-listen: { layotto: '127.0.0.1:6001', admin: '127.0.0.1:6002', primitives: 'off', control: 'off' }
+listen: { layotto: '127.0.0.1:6001', admin: '127.0.0.1:6002', primitives: 'off', control: 'off', ingress: 'off' }
 data_dir: $work/data
 telemetry: { log: { level: warn } }
 apps: [{ id: bench, callback: '127.0.0.1:6003' }]
@@ -93,7 +93,8 @@ for part in "${parts[@]}"; do
       ;;
     start)
       "$blocks" ready --target "kind=layotto,name=belay,addr=127.0.0.1:6008,store=state_demo" --op save-state --repeat "${REPEAT:-5}" -- \
-        "$belay" run --config "$work/belay.yaml" --data-dir "$work/start" --layotto-listen 127.0.0.1:6008 --admin-listen 127.0.0.1:6009
+        "$belay" run --config "$work/belay.yaml" --data-dir "$work/start" --layotto-listen 127.0.0.1:6008 --admin-listen 127.0.0.1:6009 \
+        --ingress-listen 127.0.0.1:0
       ;;
     memory)
       resident() { awk '/VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$belay_pid/status"; }

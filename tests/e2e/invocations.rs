@@ -6,7 +6,7 @@ use futures::FutureExt;
 use serde_json::Value;
 use tests::belay::{Ran, belay};
 use tests::deployment::{Context, Deployment};
-use tests::greeter::{greet, handler, rest, send};
+use tests::greeter::{greet, handler, post, rest, send};
 use tests::{Belay, eventually};
 
 const SERVICES: &str = r#"[{"name":"Greeter","ty":"SERVICE","handlers":[{"name":"greet"},{"name":"rest"}]}]"#;
@@ -145,4 +145,38 @@ async fn a_deployment_that_hangs_keeps_no_other_waiting() {
 
     let id = send(&server, "Greeter/greet").await;
     described(&server, &id, "completed").await;
+}
+
+#[tokio::test]
+async fn many_are_killed_at_once_and_one_begins_anew() {
+    let (server, deployment) = (Belay::run("components: []").await, deployment().await);
+    ask(&server, &format!("deployments register {}", deployment.uri)).await;
+    let mut ids = vec![];
+    for _ in 0..3 {
+        ids.push(send(&server, "Greeter/rest").await);
+    }
+    for id in &ids {
+        described(&server, id, "running").await;
+    }
+    let body = serde_json::json!({ "invocation_ids": ids }).to_string();
+    let path = "/internal/invocations_batch_operations/kill";
+    let (status, _, done) = post(&server.admin, path, "application/json", body).await;
+    let done: Value = serde_json::from_slice(&done).expect("JSON");
+    assert_eq!((status, &done["failed"]), (200, &serde_json::json!([])));
+    for id in &ids {
+        let killed = described(&server, id, "completed").await;
+        assert!(killed.to_string().contains("killed"), "{killed}");
+    }
+
+    let id = send(&server, "Greeter/greet").await;
+    described(&server, &id, "completed").await;
+    let anew = ask(&server, &format!("invocations restart {id}")).await;
+    assert_eq!(anew.code, 0, "{}", anew.err);
+    let new = anew
+        .out
+        .split_whitespace()
+        .find(|word| word.starts_with("inv_1") && *word != id);
+    let new = new.unwrap_or_else(|| panic!("no id in {:?}", anew.out));
+    let done = described(&server, new.trim_end_matches(['.', ',']), "completed").await;
+    assert_eq!(done["result"]["value"], "hello");
 }

@@ -263,13 +263,14 @@ impl Attempt {
         let mut place: Option<Place> = None;
         let mut is_stored = first.is_none();
         loop {
-            if first.is_none() && !is_stored {
+            let Some((known, events)) = self.know(first.take()).await? else {
+                if is_stored {
+                    return Ok(Over::Stale);
+                }
                 // Its beginning may be in its partition's memory only, until something is said.
                 self.say(None, pin.clone(), vec![]).await?;
                 is_stored = true;
-            }
-            let Some((known, events)) = self.know(first.take()).await? else {
-                return Ok(Over::Stale);
+                continue;
             };
             let chosen = registry.choose(&known.head, &known.origin)?;
             let deployment = &chosen.pin.deployment;

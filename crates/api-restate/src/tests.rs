@@ -24,6 +24,8 @@ mod filled;
 mod ingress;
 mod old_admin;
 mod people;
+mod played;
+mod traps;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -38,6 +40,7 @@ pub(crate) struct World {
 pub(crate) struct Attempt {
     pub(crate) path: String,
     pub(crate) content_type: String,
+    pub(crate) headers: http::HeaderMap,
     body: h2::RecvStream,
     decoder: Decoder,
     answer: h2::server::SendResponse<Bytes>,
@@ -47,9 +50,12 @@ pub(crate) struct Attempt {
 impl World {
     /// A deployment that says it speaks these versions. It is not registered yet.
     pub(crate) async fn new(versions: (u32, u32)) -> World {
-        let talker = Talker::new(None);
         let clock = Arc::new(SystemClock::starting(Timestamp(0)));
-        let kv = Arc::new(testkit::Memory::new(clock));
+        World::over(Arc::new(testkit::Memory::new(clock)), versions).await
+    }
+
+    pub(crate) async fn over(kv: Arc<dyn ports::kv::Kv>, versions: (u32, u32)) -> World {
+        let talker = Talker::new(None);
         let engine = testkit::engine_with(kv, Arc::new(talker.clone())).await;
         let service = Service::start(engine, Defaults::default(), &talker).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -131,6 +137,7 @@ async fn serve(listener: TcpListener, versions: (u32, u32), to: mpsc::Sender<Att
                 let attempt = Attempt {
                     path: head.uri.path().to_owned(),
                     content_type: content_type.to_owned(),
+                    headers: head.headers.clone(),
                     body,
                     decoder: Decoder::default(),
                     answer,
@@ -143,11 +150,15 @@ async fn serve(listener: TcpListener, versions: (u32, u32), to: mpsc::Sender<Att
 }
 
 fn discover((min, max): (u32, u32), mut answer: h2::server::SendResponse<Bytes>) {
-    let handlers = serde_json::json!([{ "name": "add", "ty": "EXCLUSIVE" }]);
+    let handlers =
+        serde_json::json!([{ "name": "add", "ty": "EXCLUSIVE" }, { "name": "get", "ty": "SHARED" }]);
+    let signup =
+        serde_json::json!([{ "name": "run", "ty": "WORKFLOW" }, { "name": "approve", "ty": "SHARED" }]);
     let manifest = serde_json::json!({
         "protocolMode": "BIDI_STREAM", "minProtocolVersion": min, "maxProtocolVersion": max,
         "services": [
             { "name": "Counter", "ty": "VIRTUAL_OBJECT", "handlers": handlers },
+            { "name": "Signup", "ty": "WORKFLOW", "handlers": signup },
             { "name": "Plain", "ty": "SERVICE", "handlers": [{ "name": "run" }, { "name": "callee" }] },
         ],
     });
@@ -175,6 +186,18 @@ impl Attempt {
         }
     }
 
+    /// So many bytes of what Belay says, or a little more, whatever they mean.
+    pub(crate) async fn bytes(&mut self, least: usize) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        while bytes.len() < least {
+            let piece = timeout(PATIENCE, self.body.data()).await.expect("more in time");
+            let piece = piece.expect("more").expect("the request goes on");
+            drop(self.body.flow_control().release_capacity(piece.len()));
+            bytes.extend_from_slice(&piece);
+        }
+        bytes
+    }
+
     /// The next one, which has to be of that kind.
     pub(crate) async fn expect<M: Message + Default>(&mut self, kind: u16, flags: u16) -> M {
         let (seen, seen_flags, body) = self.heard().await.expect("a frame");
@@ -192,13 +215,17 @@ impl Attempt {
     }
 
     pub(crate) fn say(&mut self, kind: u16, flags: u16, message: &impl Message) {
+        let mut bytes = BytesMut::new();
+        frame::put(&mut bytes, kind, flags, message);
+        self.say_bytes(bytes.freeze());
+    }
+
+    pub(crate) fn say_bytes(&mut self, bytes: Bytes) {
         if self.out.is_none() {
             self.answer(200);
         }
-        let mut bytes = BytesMut::new();
-        frame::put(&mut bytes, kind, flags, message);
         let out = self.out.as_mut().expect("it answered");
-        out.send_data(bytes.freeze(), false).expect("it is open");
+        out.send_data(bytes, false).expect("it is open");
     }
 
     pub(crate) fn end(mut self) {

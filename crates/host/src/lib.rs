@@ -13,6 +13,7 @@
 //! | `lib` | opening, and the [`machines::Engine`] that families see |
 //! | `partition` | the loop that owns a partition: apply, commit, release, in order |
 //! | `partition/rows` | rows in memory, with write-through |
+//! | `partition/held` | steps that nobody hears of: stored with the next one on the same rows |
 //! | `partition/timers` | what is due, and when |
 //! | `partition/post` | letters to and from other partitions, each once in effect |
 //! | `carrier` | how letters travel |

@@ -10,10 +10,10 @@ use testkit::{Fault, Faulty, Memory};
 
 use super::*;
 
+mod calls;
 mod clock;
 mod collections;
 mod counts;
-mod held;
 mod letters;
 mod order;
 mod talks;

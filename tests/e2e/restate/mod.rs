@@ -136,7 +136,10 @@ sdks! {
         typescript_1_17_over_http_11: TYPESCRIPT_1_17_HTTP_11,
     }
     rust { rust_0_13: RUST }
-    python { python_1_3: PYTHON }
+    python {
+        python_0_5: PYTHON_0_5,
+        python_1_3: PYTHON,
+    }
     go { go_1_2: GO }
     java { java_2_4: JAVA }
 }

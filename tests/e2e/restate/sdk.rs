@@ -138,6 +138,16 @@ pub(super) const PYTHON: Sdk = Sdk {
     is_silent: false,
 };
 
+pub(super) const PYTHON_0_5: Sdk = Sdk {
+    name: "Python 0.5.1",
+    protocol: 2,
+    built: "venv-0.5/bin/hypercorn",
+    advice: "python3 -m venv venv-0.5 && venv-0.5/bin/pip install -r requirements-0.5.txt",
+    command: &["venv-0.5/bin/python", "services.py"],
+    is_silent: true,
+    ..PYTHON
+};
+
 pub(super) const GO: Sdk = Sdk {
     name: "Go 1.2.0",
     protocol: 6,

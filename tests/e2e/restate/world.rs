@@ -85,6 +85,13 @@ impl World {
             .collect()
     }
 
+    /// What is not over, for people.
+    pub(super) async fn unfinished(&self) -> String {
+        let question = "SELECT * FROM sys_invocation WHERE status <> 'completed'";
+        let answer = self.admin("POST", "query", &json!({"query": question})).await;
+        format!("{:#}", answer.value()["rows"])
+    }
+
     /// Starts the services again, where they were.
     pub(super) async fn start_services(&mut self, sdk: &Sdk) {
         let services = Program::start_at(sdk, self.work.path(), self.services.port).await;

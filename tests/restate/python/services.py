@@ -1,17 +1,33 @@
-"""The services of ../README.md, with the unmodified Python SDK: `services.py PORT FILE`."""
+"""The services of ../README.md, with the unmodified Python SDK, 0.5 or 1.3: `services.py PORT FILE`."""
 
 import asyncio
+import functools
 import sys
 from datetime import timedelta
 
 import hypercorn.asyncio
 import hypercorn.config
 import restate
+from restate.exceptions import TerminalError
 
 PORT, FILE = sys.argv[1:]
 
+# What 0.5 does not have yet: types of values, options of services, handlers and steps.
+OLD = not hasattr(restate, "RunOptions")
+
+
+def unless_old(**options):
+    return {} if OLD else options
+
+
+def step(ctx, name, action, **arguments):
+    if OLD:
+        return ctx.run(name, functools.partial(action, **arguments))
+    return ctx.run_typed(name, action, **arguments)
+
+
 greeter = restate.Service("Greeter")
-idle = restate.Service("Idle", inactivity_timeout=timedelta(milliseconds=100))
+idle = restate.Service("Idle", **unless_old(inactivity_timeout=timedelta(milliseconds=100)))
 counter = restate.VirtualObject("Counter")
 workflow = restate.Workflow("Wf")
 
@@ -22,7 +38,7 @@ def note(key, what):
 
 
 async def run(ctx, key, what):
-    await ctx.run_typed(what, lambda: note(key, what))
+    await step(ctx, what, note, key=key, what=what)
 
 
 def third(key):
@@ -46,13 +62,13 @@ async def greet(ctx: restate.Context, name: str) -> str:
 
 @greeter.handler()
 async def three(ctx: restate.Context, key: str) -> int:
-    def step(number, what):
+    def noted(number, what):
         note(key, what)
         return number
 
     total = 0
     for number, what in enumerate(["one", "two", "three"], 1):
-        total += await ctx.run_typed(what, step, number=number, what=what)
+        total += await step(ctx, what, noted, number=number, what=what)
     return total
 
 
@@ -92,19 +108,19 @@ async def idle_nap(ctx: restate.Context, request: dict) -> str:
 
 @greeter.handler()
 async def slow(ctx: restate.Context, request: dict) -> str:
-    async def step():
+    async def slowly():
         note(request["key"], "slow")
         await asyncio.sleep(request["ms"] / 1000)
 
     await run(ctx, request["key"], "one")
-    await ctx.run_typed("slow", step)
+    await step(ctx, "slow", slowly)
     await run(ctx, request["key"], "three")
     return "done"
 
 
 @greeter.handler()
 async def fail(ctx: restate.Context, message: str) -> None:
-    raise restate.TerminalError(message, status_code=418)
+    raise TerminalError(message, status_code=418)
 
 
 @greeter.handler()
@@ -114,6 +130,8 @@ async def flaky(ctx: restate.Context, key: str) -> int:
 
 @greeter.handler("flakyRun")
 async def flaky_run(ctx: restate.Context, key: str) -> int:
+    if OLD:
+        return await step(ctx, "third", third, key=key)
     options = restate.RunOptions(initial_retry_interval=time(50))
     return await ctx.run_typed("third", third, options, key=key)
 
@@ -121,7 +139,7 @@ async def flaky_run(ctx: restate.Context, key: str) -> int:
 @greeter.handler()
 async def awakeable(ctx: restate.Context, key: str) -> str:
     note(key, "attempt")
-    name, value = ctx.awakeable(type_hint=str)
+    name, value = ctx.awakeable(**unless_old(type_hint=str))
     await run(ctx, key, f"id {name}")
     return await value
 
@@ -143,7 +161,7 @@ async def reject(ctx: restate.Context, request: dict) -> None:
 
 @counter.handler()
 async def add(ctx: restate.ObjectContext, n: int) -> int:
-    count = (await ctx.get("count", type_hint=int) or 0) + n
+    count = (await ctx.get("count", **unless_old(type_hint=int)) or 0) + n
     ctx.set("count", count)
     ctx.set("last", n)
     return count
@@ -151,12 +169,12 @@ async def add(ctx: restate.ObjectContext, n: int) -> int:
 
 @counter.handler(kind="shared")
 async def get(ctx: restate.ObjectSharedContext) -> int:
-    return await ctx.get("count", type_hint=int) or 0
+    return await ctx.get("count", **unless_old(type_hint=int)) or 0
 
 
-@counter.handler(kind="shared", enable_lazy_state=True)
+@counter.handler(kind="shared", **unless_old(enable_lazy_state=True))
 async def lazy(ctx: restate.ObjectSharedContext) -> int:
-    return await ctx.get("count", type_hint=int) or 0
+    return await ctx.get("count", **unless_old(type_hint=int)) or 0
 
 
 @counter.handler(kind="shared")
@@ -174,25 +192,29 @@ async def reset(ctx: restate.ObjectContext) -> None:
     ctx.clear_all()
 
 
+def go(ctx):
+    return ctx.promise("go", **unless_old(type_hint=str))
+
+
 @workflow.main("run")
 async def run_workflow(ctx: restate.WorkflowContext, text: str) -> str:
-    value = await ctx.promise("go", type_hint=str)
+    value = await go(ctx).value()
     return f"{text}:{value}"
 
 
 @workflow.handler()
 async def finish(ctx: restate.WorkflowSharedContext, value: str) -> None:
-    await ctx.promise("go", type_hint=str).resolve(value)
+    await go(ctx).resolve(value)
 
 
 @workflow.handler()
 async def refuse(ctx: restate.WorkflowSharedContext, reason: str) -> None:
-    await ctx.promise("go", type_hint=str).reject(reason)
+    await go(ctx).reject(reason)
 
 
 @workflow.handler()
 async def peek(ctx: restate.WorkflowSharedContext) -> str:
-    return await ctx.promise("go", type_hint=str).peek() or "-"
+    return await go(ctx).peek() or "-"
 
 
 if __name__ == "__main__":

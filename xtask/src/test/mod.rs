@@ -144,13 +144,10 @@ const STEPS: &[Step] = &[
         name: "Restate's Python SDK",
         languages: &[Python],
         run: |_| {
-            build("tests/restate/python", "python3", &["-m", "venv", "venv"])?;
-            let install = ["install", "--quiet", "--requirement", "requirements.txt"];
-            // By its whole path: what a relative one means beside another working directory differs.
-            let pip = workspace::root().join("tests/restate/python/venv/bin/pip");
-            build("tests/restate/python", &pip.to_string_lossy(), &install)
+            venv("venv-0.5", "requirements-0.5.txt")?;
+            venv("venv", "requirements.txt")
         },
-        advice: "see whether pip reaches its index; the versions are in requirements.txt",
+        advice: "see whether pip reaches its index; the versions are in requirements*.txt",
     },
     Step {
         name: "tests",
@@ -199,6 +196,16 @@ fn build(folder: &str, name: &str, arguments: &[&str]) -> Result<()> {
         bail!("there is no folder {folder}: its clients cannot be tested");
     }
     command::run(command::program(name, arguments).current_dir(path))
+}
+
+/// Restate's Python SDK, as the file says, in a folder of its own.
+fn venv(name: &str, requirements: &str) -> Result<()> {
+    const FOLDER: &str = "tests/restate/python";
+    build(FOLDER, "python3", &["-m", "venv", name])?;
+    // By its whole path: what a relative one means beside another working directory differs.
+    let pip = workspace::root().join(FOLDER).join(name).join("bin/pip");
+    let install = ["install", "--quiet", "--requirement", requirements];
+    build(FOLDER, &pip.to_string_lossy(), &install)
 }
 
 /// Builds the server, then runs the tests against it.

@@ -65,7 +65,7 @@ where
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= count {
-                    return Ok(sum);
+                    return Ok::<u64, String>(sum);
                 }
                 let (back, done) = work(many.clone(), conn, number).await;
                 conn = back;

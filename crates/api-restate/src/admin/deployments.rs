@@ -53,23 +53,30 @@ impl Register {
     }
 }
 
+/// Where a deployment tells what it has; `None`: that is not its address.
+fn discovery(uri: &str) -> Option<Uri> {
+    let uri: Uri = format!("{}/discover", uri.trim_end_matches('/')).parse().ok()?;
+    let plain = uri.query().is_none() && !uri.authority()?.as_str().contains('@');
+    (uri.scheme_str() == Some("http") && !uri.host()?.is_empty() && plain).then_some(uri)
+}
+
+fn no_address(uri: &str) -> String {
+    let with_scheme = format!("http://{}", uri.rsplit("://").next().unwrap_or_default());
+    let meant = if discovery(&with_scheme).is_some() {
+        with_scheme
+    } else {
+        "http://localhost:9080".into()
+    };
+    format!(
+        "{uri:?} is no address of a deployment: write scheme, host and port, and perhaps a path, as {meant} (https:// is not built in)"
+    )
+}
+
 impl Admin {
     async fn discover(&self, register: &Register) -> Result<(Manifest, Option<String>), Refused> {
         let failed = |code, text: String| refused(StatusCode::INTERNAL_SERVER_ERROR, Some(code), text);
-        let base = register.uri.trim_end_matches('/');
-        let uri: Uri = format!("{base}/discover")
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| {
-                refused(
-                    StatusCode::BAD_REQUEST,
-                    None,
-                    format!("{} is no address: {error}", register.uri),
-                )
-            })?;
-        if uri.scheme_str() != Some("http") {
-            let text = format!("{} cannot be reached: only http:// is built in", register.uri);
-            return Err(refused(StatusCode::BAD_REQUEST, None, text));
-        }
+        let uri = discovery(&register.uri)
+            .ok_or_else(|| refused(StatusCode::BAD_REQUEST, None, no_address(&register.uri)))?;
         let mut headers = register
             .additional_headers
             .as_ref()

@@ -80,7 +80,7 @@ macro_rules! durable {
                 _ => some_time(one.of.origin.created_at),
             }),
             column!(scheduled_start_at: Time, |one| some_time(one.of.origin.due)),
-            column!(running_at: Time, |_| Value::Null),
+            column!(running_at: Time, |one| some_time(one.of.head.running_at)),
             column!(completed_at: Time, |one| some_time(one.of.head.completed_at.unwrap_or_default())),
             column!(completion_retention: Duration, |one| Value::Duration(one.of.origin.rules.result_ms)),
             column!(journal_retention: Duration, |one| Value::Duration(one.of.origin.rules.journal_ms)),
@@ -107,7 +107,7 @@ macro_rules! attempts {
         $then! {
             $($arguments)* [
                 column!(retry_count: Unsigned, |one| or_null(one.retry().map(|retry| Value::Unsigned(retry.failures.into())))),
-                column!(last_start_at: Time, |_| Value::Null),
+                column!(last_start_at: Time, |one| some_time(one.of.head.attempt_at)),
                 column!(next_retry_at: Time, |one| or_null(one.retry().map(|retry| some_time(retry.next_at)))),
                 column!(last_attempt_deployment_id: Text, One::deployment),
                 column!(last_attempt_server: Text, One::server),

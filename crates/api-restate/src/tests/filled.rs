@@ -89,7 +89,7 @@ impl Attempt {
         ack.entry_index
     }
 
-    fn finish(mut self, json: &str) {
+    fn ends(mut self, json: &str) {
         self.say(OUTPUT, 0, &output(json));
         self.say(END, 0, &pb::EndMessage {});
         self.end();
@@ -113,7 +113,7 @@ async fn results_come_while_it_listens() {
     assert_eq!(world.post(&resolve, "\"v\"").await.0, StatusCode::ACCEPTED);
     attempt.say(AWAKEABLE, 0, &pb::AwakeableEntryMessage::default());
     assert_eq!(attempt.completion().await, (3, completed_with("\"v\"")));
-    attempt.finish("\"out\"");
+    attempt.ends("\"out\"");
     let answer = answer.await.expect("an answer");
     assert_eq!(answer, (StatusCode::OK, "out".into()));
 }
@@ -137,7 +137,7 @@ async fn what_came_while_it_was_suspended_is_filled_in() {
     let filled: pb::AwakeableEntryMessage = attempt.expect(AWAKEABLE, COMPLETED).await;
     let seven = pb::awakeable_entry_message::Result::Value("7".into());
     assert_eq!(filled.result, Some(seven));
-    attempt.finish("\"out\"");
+    attempt.ends("\"out\"");
     assert_eq!(answer.await.expect("an answer").0, StatusCode::OK);
 }
 
@@ -169,7 +169,7 @@ async fn a_call_is_cancelled_with_its_caller() {
     callee.say(END, 0, &pb::EndMessage {});
     callee.end();
     assert_eq!(caller.completion().await, (2, canceled("callee")));
-    caller.finish("\"compensated\"");
+    caller.ends("\"compensated\"");
     assert_eq!(answer.await.expect("an answer").1, "compensated");
 }
 
@@ -186,13 +186,13 @@ async fn a_version_that_it_does_not_speak_is_not_asked_for_again() {
         if expected > 2 {
             attempt.answer(415);
         } else {
-            attempt.finish("1");
+            attempt.ends("1");
         }
     }
     let answer = world.call("/Plain/run");
     let (attempt, _) = world.begun().await;
     assert_eq!(attempt.content_type, "application/vnd.restate.invocation.v2");
-    attempt.finish("\"out\"");
+    attempt.ends("\"out\"");
     assert_eq!(answer.await.expect("an answer").1, "out");
 }
 

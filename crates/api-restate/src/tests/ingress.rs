@@ -1,15 +1,15 @@
 //! What clients of the ingress see: results that are not there, codes of errors, odd requests.
 
-use wire::restate::appended as pb;
-
+use super::played::*;
 use super::*;
 
-const END: u16 = 3;
-const OUTPUT: u16 = 0x0401;
-const VERSION: u32 = 6;
-
 impl World {
-    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> (Response<()>, Value) {
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (Response<()>, Value) {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -23,19 +23,7 @@ impl World {
 
     /// Plays the next attempt: it ends with that failure.
     async fn fail(&mut self, code: u32) {
-        let mut attempt = self.attempt().await;
-        let failure = pb::Failure {
-            code,
-            message: "no".into(),
-            ..pb::Failure::default()
-        };
-        let output = pb::OutputCommandMessage {
-            result: Some(pb::output_command_message::Result::Failure(failure)),
-            ..pb::OutputCommandMessage::default()
-        };
-        attempt.say(OUTPUT, 0, &output);
-        attempt.say(END, 0, &pb::EndMessage {});
-        attempt.end();
+        self.attempt().await.fail(failure(code, "no"));
     }
 }
 

@@ -2,72 +2,8 @@
 
 use wire::restate::appended as pb;
 
+use super::played::*;
 use super::*;
-
-const START: u16 = 0;
-const END: u16 = 3;
-const INPUT: u16 = 0x0400;
-const OUTPUT: u16 = 0x0401;
-const SLEEP: u16 = 0x040c;
-const RUN: u16 = 0x0411;
-const PROPOSE_RUN: u16 = 0x0005;
-const RUN_CAME: u16 = 0x8011;
-const VERSION: u32 = 6;
-
-fn output(json: &'static str) -> pb::OutputCommandMessage {
-    pb::OutputCommandMessage {
-        result: Some(pb::output_command_message::Result::Value(pb::Value {
-            content: Bytes::from_static(json.as_bytes()),
-        })),
-        ..pb::OutputCommandMessage::default()
-    }
-}
-
-/// Until the end of time.
-fn sleep(id: u32) -> pb::SleepCommandMessage {
-    pb::SleepCommandMessage {
-        wake_up_time: u64::MAX,
-        result_completion_id: id,
-        ..pb::SleepCommandMessage::default()
-    }
-}
-
-impl World {
-    async fn started(&mut self) -> (Attempt, pb::StartMessage) {
-        let mut attempt = self.attempt().await;
-        let start: pb::StartMessage = attempt.expect(START, 0).await;
-        let _: pb::InputCommandMessage = attempt.expect(INPUT, 0).await;
-        (attempt, start)
-    }
-
-    async fn sent(&self, path: &str) -> String {
-        let (status, sent) = self.post(&format!("{path}/send"), "\"in\"").await;
-        assert_eq!(status, StatusCode::ACCEPTED, "{sent}");
-        sent["invocationId"].as_str().expect("an id").to_owned()
-    }
-
-    async fn until(&self, id: &str, status: &str) {
-        let path = format!("/invocations/{id}");
-        let stands = async {
-            while self.admin("GET", &path, "").await.1["status"] != status {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, stands)
-            .await
-            .unwrap_or_else(|_| panic!("{id} is not {status}"));
-    }
-
-    async fn patch(&self, path: &str, body: &str) -> (StatusCode, Value) {
-        self.admin("PATCH", path, body).await
-    }
-}
-
-fn end(mut attempt: Attempt) {
-    attempt.say(OUTPUT, 0, &output("1"));
-    attempt.say(END, 0, &pb::EndMessage {});
-    attempt.end();
-}
 
 #[tokio::test]
 async fn state_is_edited_behind_what_holds_its_key() {
@@ -87,7 +23,7 @@ async fn state_is_edited_behind_what_holds_its_key() {
         assert_eq!(world.admin("POST", path, &body).await.0, StatusCode::ACCEPTED);
     }
     let second = world.sent("/Counter/a/add").await;
-    end(attempt);
+    attempt.finish("1");
     let (attempt, start) = world.started().await;
     let state = &start.state_map[..];
     assert_eq!(state.len(), 1);
@@ -95,7 +31,7 @@ async fn state_is_edited_behind_what_holds_its_key() {
         (&state[0].key[..], &state[0].value[..]),
         (&b"count"[..], &b"10"[..])
     );
-    end(attempt);
+    attempt.finish("1");
     for id in [first, second] {
         world.until(&id, "completed").await;
     }
@@ -260,8 +196,8 @@ async fn an_invocation_begins_anew_as_another_one() {
     };
     attempt.say(PROPOSE_RUN, 0, &proposal);
     let _: pb::RunCompletionNotificationMessage = attempt.expect(RUN_CAME, 0).await;
-    attempt.say(SLEEP, 0, &sleep(2));
-    end(attempt);
+    attempt.say(SLEEP, 0, &sleep(u64::MAX, 2));
+    attempt.finish("1");
     world.until(&id, "completed").await;
 
     // From the beginning, and from the run on, with its result.
@@ -280,7 +216,7 @@ async fn an_invocation_begins_anew_as_another_one() {
             assert_eq!(copied, run);
             let _: pb::RunCompletionNotificationMessage = attempt.expect(RUN_CAME, 0).await;
         }
-        end(attempt);
+        attempt.finish("1");
         world.until(&new, "completed").await;
     }
     // The sleep's end has not come.
@@ -349,7 +285,7 @@ async fn a_paused_one_goes_on_with_another_deployment() {
     let mut other = World::new((5, VERSION)).await;
     let id = world.sent("/Plain/run").await;
     let (mut attempt, _) = world.started().await;
-    attempt.say(SLEEP, 0, &sleep(1));
+    attempt.say(SLEEP, 0, &sleep(u64::MAX, 1));
     let body = serde_json::json!({ "uri": other.uri }).to_string();
     let (_, registered) = world.admin("POST", "/deployments", &body).await;
     let name = registered["id"].as_str().expect("an id");

@@ -321,6 +321,10 @@ impl<'w, 'v> Work<'w, 'v> {
     fn run(&mut self) {
         self.head.attempt += 1;
         self.head.heard = 0;
+        self.head.attempt_at = self.at.now.0;
+        if self.head.running_at == 0 {
+            self.head.running_at = self.at.now.0;
+        }
         self.head.set_status(Status::Running);
         self.head.awaited = None;
         if let Some(retry) = &mut self.head.retry {

@@ -94,6 +94,11 @@ pub struct Head {
     /// It was cancelled, and user code has not heard of it: its protocol, if that is known, has no signals, and it waited for nothing.
     #[prost(bool, tag = "18")]
     pub cancelled: bool,
+    /// When its first attempt began, and its last one, milliseconds.
+    #[prost(uint64, tag = "19")]
+    pub running_at: u64,
+    #[prost(uint64, tag = "20")]
+    pub attempt_at: u64,
 }
 
 impl Stored for Head {}

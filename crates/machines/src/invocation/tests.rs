@@ -548,3 +548,33 @@ fn outcomes_of_any_kind_survive_their_storing() {
     assert!(matches!(outcome.ended, Some(Ended::Failure(_))));
     assert_eq!(Came::from(None), Came::Void(true));
 }
+
+/// C26 of the users' cases.
+#[test]
+fn failing_for_days_makes_nothing_grow() {
+    let mut world = World::new();
+    let mut origin = origin(TargetKind::Service);
+    origin.rules.attempts_max = 0;
+    drop(world.take(1, start(origin, false)));
+    let rows = |world: &World| Table::ALL.map(|table| world.bench.count(table));
+    let size = |world: &World| world.bench.row(&Key::head(&address(1))).map(|row| row.len());
+    let mut before = None;
+    for number in 0..50_000 {
+        let Word::Failed(mut failed) = failed(Some(1), Behavior::Retry) else {
+            unreachable!("a failure");
+        };
+        failed.trouble.message = if number % 2 == 0 { "one" } else { "two" }.into();
+        world.say(1, vec![Word::Failed(failed)]);
+        world.bench.advance(10);
+        let now = (rows(&world), number % 2);
+        if number == 1_000 {
+            before = Some((now, size(&world)));
+        }
+        if let Some((seen, bytes)) = before.filter(|((_, parity), _)| *parity == number % 2) {
+            assert_eq!(seen.0, now.0, "after {number}");
+            // Numbers get longer, and nothing else.
+            assert!(size(&world) <= bytes.map(|bytes| bytes + 16), "after {number}");
+        }
+    }
+    assert_eq!(world.journal(1), ["i"]);
+}

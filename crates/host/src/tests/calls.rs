@@ -1,4 +1,7 @@
-//! Steps that wait with their changes for the next one that looks at them.
+//! Calls of user code: their first steps, which wait with their changes for the next one that looks at them; and those whose time came
+//! while nobody was there.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use machines::engine::Talk;
 use machines::invocation::rows::{Input, Origin, Outcome, Pin, Rules, Status, Target, TargetKind};
@@ -248,4 +251,58 @@ async fn many_are_held_and_the_rest_is_stored() {
         assert!(is_over(waiting.await.expect("no panic").expect("an answer")));
     }
     assert_eq!(calls.conversations().await, 0);
+}
+
+/// C12 of the users' cases: the host stops before their time and starts long after it.
+#[tokio::test(start_paused = true)]
+async fn all_that_is_overdue_begins_at_once() {
+    const MANY: u32 = 20_000;
+    let calls = Calls::new().await;
+    let due = calls.world.clock.now().0 + 60_000;
+    let sent = (0..MANY).map(|number| {
+        let Command::Start(start) = start(TargetKind::Service) else {
+            unreachable!("a start");
+        };
+        let mut start = Start {
+            wait: false,
+            ..*start
+        };
+        start.origin.due = due;
+        let mut id = [0; 24];
+        id[..4].copy_from_slice(&number.to_le_bytes());
+        id[20..].copy_from_slice(&number.to_le_bytes());
+        let address = Address::invocation(&Id(id));
+        let host = &calls.host;
+        async move { Command::Start(Box::new(start)).call(host, &address).await }
+    });
+    for accepted in futures::future::join_all(sent).await {
+        assert!(matches!(accepted, Ok(Reply::Accepted { new: true, .. })));
+    }
+    calls.host.close();
+    calls.world.clock.advance(Duration::from_secs(90));
+    let code = Arc::new(Count::default());
+    let options = Options {
+        callee: Some(code.clone()),
+        ..Options::default()
+    };
+    let host = calls.world.open_with(options).await;
+    let all = async {
+        while code.0.load(Ordering::Relaxed) < MANY {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let begun = tokio::time::timeout(Duration::from_secs(5), all);
+    begun.await.expect("none of them waits for another one's time");
+    host.close();
+}
+
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Callee for Count {
+    fn talk(&self, _engine: Arc<dyn Engine>, _address: &Address, _talk: Talk) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn hang_up(&self, _address: &Address) {}
 }
