@@ -232,7 +232,7 @@ pub const INBOX_COMMANDS_MAX: usize = 65_536;
 pub const INBOX_BYTES_MAX: usize = 64 << 20;
 /// Commands, timers, changed rows and bytes of one batch of a partition. A step that begins below them may go beyond.
 pub const PARTITION_BATCH_COMMANDS: usize = 1_024;
-pub const PARTITION_BATCH_TIMERS: usize = 256;
+pub const PARTITION_BATCH_TIMERS: usize = 64;
 pub const PARTITION_BATCH_CHANGES: usize = 4_096;
 pub const PARTITION_BATCH_BYTES: usize = 16 << 20;
 /// How long, and how many, steps of a partition that nobody hears of wait with their changes for the next step on the same rows;
