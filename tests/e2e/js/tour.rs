@@ -219,7 +219,8 @@ async fn with_an_sdk(reader: &Reader) -> (Terminal, Terminal) {
     for (file, text) in section.files() {
         std::fs::write(reader.at(&file), text).expect("the tour has made its folder");
     }
-    assert_eq!(reader.types("tour", &commands[1]).await, section.printed());
+    let printed = reader.types("tour", &commands[1]).await;
+    assert_eq!(without_etag(&printed), without_etag(&section.printed()));
 
     let subscribe = format!("exec {}", commands[2]);
     let subscriber = reader.opens_terminal("tour", &subscribe);
@@ -234,6 +235,13 @@ async fn with_an_sdk(reader: &Reader) -> (Terminal, Terminal) {
     let subscriber = reader.opens_terminal("tour", &subscribe);
     subscriber.prints("got ", 3).await;
     (belay, subscriber)
+}
+
+/// Etags count commits, and a store that is made on more cores has made more before the first one.
+fn without_etag(printed: &str) -> String {
+    let (before, rest) = printed.split_once("etag ").expect("an etag");
+    let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    format!("{before}etag ...{rest}")
 }
 
 /// The same without an SDK, line by line; an alias lasts as long as its terminal.

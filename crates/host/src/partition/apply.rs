@@ -79,12 +79,24 @@ impl Applied {
         answers + self.events.len() > 0
     }
 
-    /// What is told with that, at the same time.
+    /// Those who wait for later steps, and conversations.
+    pub(super) fn split_begun(&mut self) -> Applied {
+        Applied {
+            index: self.index,
+            parked: std::mem::take(&mut self.parked),
+            talks: std::mem::take(&mut self.talks),
+            ..Applied::default()
+        }
+    }
+
+    /// What comes of steps that have written nothing and answer nobody: it is told with that, at the same time.
     pub(super) fn append(&mut self, later: Applied) {
         self.index = later.index;
         self.steps += later.steps;
         self.parked.extend(later.parked);
+        self.receipts.extend(later.receipts);
         self.talks.extend(later.talks);
+        self.said.extend(later.said);
     }
 
     /// Returns what has to be said again.

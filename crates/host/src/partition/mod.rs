@@ -292,19 +292,25 @@ impl Partition {
         }
     }
 
-    fn hand_in(&mut self, batch: Batch, applied: Applied) {
-        let (batch, carries) = if batch.writes.is_empty() {
-            if let Some(last) = self.in_flight.back_mut()
-                && last.carries == Carries::Changes
-                && !applied.tells()
-            {
-                last.applied.append(applied);
-                return;
-            }
-            (applied.tells().then(|| self.proof()), Carries::Proof)
-        } else {
-            (Some(self.in_turn(batch)), Carries::Changes)
-        };
+    fn hand_in(&mut self, batch: Batch, mut applied: Applied) {
+        if !batch.writes.is_empty() {
+            let batch = self.in_turn(batch);
+            return self.on_its_way(Some(batch), Carries::Changes, applied);
+        }
+        if applied.tells() {
+            // Steps that are held are not concerned when answers are refused.
+            let begun = applied.split_begun();
+            let proof = self.proof();
+            self.on_its_way(Some(proof), Carries::Proof, applied);
+            applied = begun;
+        }
+        match self.in_flight.back_mut() {
+            Some(last) if last.carries == Carries::Changes => last.applied.append(applied),
+            _ => self.on_its_way(None, Carries::Proof, applied),
+        }
+    }
+
+    fn on_its_way(&mut self, batch: Option<Batch>, carries: Carries, applied: Applied) {
         self.in_flight.push_back(InFlight {
             commit: batch.map(|batch| self.kv.commit(batch)),
             carries,
@@ -403,7 +409,7 @@ impl Partition {
         if let Some(first) = self.in_flight.pop_front() {
             self.refuse(first.applied, &error);
             // Nothing is built on what changes nothing.
-            if first.carries == Carries::Proof && self.held.is_empty() {
+            if first.carries == Carries::Proof {
                 return Ok(());
             }
         }

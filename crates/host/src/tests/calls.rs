@@ -225,6 +225,32 @@ async fn a_refused_batch_ends_what_was_begun_on_it() {
     }
 }
 
+/// An answer that rests on nothing new, and a call that begins, in one turn: only the answer is refused.
+#[tokio::test(start_paused = true)]
+async fn a_refused_answer_does_not_concern_it() {
+    let calls = Calls::new().await;
+    let name = (0..100).map(|number| format!("counter-{number}"));
+    let mut beside = name.map(|name| address(&name));
+    let beside = beside
+        .find(|other| calls.host.partition(other) == calls.host.partition(&call(1)))
+        .expect("one in the same partition");
+    let update = |check| counter::Command::Update { check, value: 7 }.call(&calls.host, &beside);
+    update(0).await.expect("it is there now");
+    calls.world.kv.inject([Fault::Refuse { n: 1 }]);
+    let begins = start(TargetKind::Service).call(&calls.host, &call(1));
+    let refused = update(99);
+    let (waiting, refused) = (base::task::spawn("caller", begins), refused.await);
+    assert_eq!(
+        refused.expect_err("the store").kind(),
+        base::Kind::ResourceExhausted
+    );
+    calls.world.kv.inject([]);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(calls.told(), [true]);
+    calls.say(1, ends()).await;
+    assert!(is_over(waiting.await.expect("no panic").expect("an answer")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_host_that_closes_stores_it() {
     let calls = Calls::new().await;
