@@ -235,11 +235,13 @@ pub const PARTITION_BATCH_COMMANDS: usize = 1_024;
 pub const PARTITION_BATCH_TIMERS: usize = 64;
 pub const PARTITION_BATCH_CHANGES: usize = 4_096;
 pub const PARTITION_BATCH_BYTES: usize = 16 << 20;
-/// How long, and how many, steps of a partition that nobody hears of wait with their changes for the next step on the same rows;
-/// and how many rows each of them may change.
+/// How long steps of a partition that nobody hears of wait with their changes for the next step on the same rows; how many rows
+/// each of them may change; rows and bytes of all of them, which have to fit into one batch beside others. What comes on top is
+/// stored at once.
 pub const STEP_HELD: Duration = Duration::from_millis(50);
-pub const STEPS_HELD_MAX: usize = 4_096;
 pub const STEP_HELD_CHANGES_MAX: usize = 16;
+pub const STEPS_HELD_ROWS_MAX: usize = 2_048;
+pub const STEPS_HELD_BYTES_MAX: usize = 4 << 20;
 /// How often one step may ask for rows that are not in memory.
 pub const STEP_LOADS_MAX: usize = 8;
 /// Rows that one step may change.

@@ -21,6 +21,8 @@ pub(super) struct Held {
     steps: BTreeMap<u64, Step>,
     /// Whose a row is.
     rows: HashMap<Key, u64>,
+    /// Of all rows.
+    bytes: usize,
     next: u64,
 }
 
@@ -34,9 +36,17 @@ pub(super) struct Step {
     pub(super) since: Instant,
 }
 
+impl Step {
+    fn bytes(&self) -> usize {
+        let rows = self.changes.iter();
+        rows.map(|(key, row)| key.bytes.len() + row.as_ref().map_or(0, Bytes::len))
+            .sum()
+    }
+}
+
 impl Held {
     pub(super) fn has_room(&self) -> bool {
-        self.steps.len() < limits::STEPS_HELD_MAX
+        self.rows.len() < limits::STEPS_HELD_ROWS_MAX && self.bytes < limits::STEPS_HELD_BYTES_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,6 +55,7 @@ impl Held {
 
     pub(super) fn add(&mut self, step: Step) {
         self.next += 1;
+        self.bytes += step.bytes();
         let keys = step.changes.keys().cloned();
         self.rows.extend(keys.map(|key| (key, self.next)));
         self.steps.insert(self.next, step);
@@ -60,6 +71,7 @@ impl Held {
             for key in step.changes.keys() {
                 self.rows.remove(key);
             }
+            self.bytes -= step.bytes();
             taken.push(step);
         }
         taken
