@@ -3,6 +3,7 @@
 
 mod abuse;
 mod clients;
+mod cloudstate;
 mod crash;
 mod disk;
 mod exits;

@@ -43,10 +43,11 @@ pub fn binary() -> PathBuf {
 }
 
 /// Listeners that a test does not ask for must not meet those of others.
-pub const FREE_PORTS: [(&str, &str); 3] = [
+pub const FREE_PORTS: [(&str, &str); 4] = [
     ("BELAY_PRIMITIVES_LISTEN", "127.0.0.1:0"),
     ("BELAY_CONTROL_LISTEN", "127.0.0.1:0"),
     ("BELAY_INGRESS_LISTEN", "127.0.0.1:0"),
+    ("BELAY_FUNCTIONS_LISTEN", "127.0.0.1:0"),
 ];
 
 /// One Belay, in a folder of its own. It is killed with its drop.
@@ -57,6 +58,8 @@ pub struct Belay {
     pub primitives: String,
     pub control: String,
     pub ingress: String,
+    /// Empty where there are no user functions.
+    pub functions: String,
     start: Start,
 }
 
@@ -157,6 +160,7 @@ impl Belay {
             primitives: address("primitives"),
             control: address("control"),
             ingress: address("ingress"),
+            functions: address("functions"),
             start,
         }
     }

@@ -13,7 +13,7 @@ use prost_build::{Config, Module};
 use crate::workspace;
 
 /// Every protocol family: the name of its folder under `proto/` and of its module in `wire`.
-pub const FAMILIES: &[&str] = &["layotto", "atomix", "restate"];
+pub const FAMILIES: &[&str] = &["layotto", "atomix", "restate", "cloudstate"];
 
 const GENERATED: &str = "crates/wire/src/gen";
 

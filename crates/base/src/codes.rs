@@ -101,6 +101,14 @@ codes! {
     IDENTITY_UNUSABLE = "BLY0101", InvalidArgument, "the key that signs requests to deployments cannot be used";
     QUERY_INVALID = "BLY0110", InvalidArgument, "a question in SQL cannot be answered as it stands";
     QUERY_TOO_LARGE = "BLY0111", InvalidArgument, "a question in SQL needs more than one may take";
+
+    ENTITY_CHANGED = "BLY0120", Aborted, "an entity was changed by somebody else";
+    ENTITY_KIND = "BLY0121", FailedPrecondition, "a stored entity is of another kind";
+    ENTITY_BUSY = "BLY0122", ResourceExhausted, "too many commands wait for an entity or a user function";
+    ENTITY_NOT_FOUND = "BLY0123", NotFound, "there is no such entity";
+    FUNCTION_UNREACHABLE = "BLY0124", Unavailable, "a user function cannot be reached, or has not been discovered yet";
+    FUNCTION_REFUSED = "BLY0125", FailedPrecondition, "what a user function says of itself cannot be served";
+    FORWARDS_TOO_MANY = "BLY0126", FailedPrecondition, "a command was forwarded too often";
 }
 
 /// The code of that id, in any case.

@@ -363,6 +363,47 @@ pub const RESTATE_WORDS_MAX: usize = 256;
 /// Pieces that wait for a deployment on HTTP/1.1 to read them.
 pub const RESTATE_PIECES_MAX: usize = 1_024;
 
+/// Events that an entity's reply may have: they are stored together.
+pub const ENTITY_EVENTS_PER_REPLY_MAX: usize = 4_000;
+/// Events that are read at once when an entity is activated; messages that wait for a function to read them, per stream.
+pub const ENTITY_EVENTS_PAGE: usize = 256;
+pub const ENTITY_MESSAGES_AHEAD: usize = 32;
+/// How long an entity with nothing to do stays active, and how long its function may take for a command, where nothing else is said.
+pub const ENTITY_PASSIVATION: Duration = Duration::from_secs(30);
+pub const ENTITY_ANSWER: Duration = Duration::from_secs(60);
+/// How long a function has to end its side of a stream; how long is looked whether it does so behind a failure (dialect 0.1).
+pub const ENTITY_END: Duration = Duration::from_secs(2);
+pub const ENTITY_FAILURE_END: Duration = Duration::from_millis(20);
+/// How long the first answer of a stream may take before idle entities are asked to make room, one each time; and how long an
+/// entity goes on meanwhile that has commands waiting.
+pub const ENTITY_PATIENCE: Duration = Duration::from_millis(100);
+pub const ENTITY_TURN: Duration = Duration::from_secs(1);
+/// Entities of all functions that are active; of one function that have a stream; commands that wait for one entity; room that is
+/// kept for entities when few are active.
+pub const ENTITIES_ACTIVE_MAX: usize = 100_000;
+pub const ENTITY_STREAMS_PER_FUNCTION_MAX: usize = 10_000;
+pub const ENTITY_COMMANDS_WAITING_MAX: usize = 1_000;
+pub const ENTITIES_KEPT: usize = 1_024;
+/// What functions call the state of a service, and an entity's id, bytes.
+pub const PERSISTENCE_ID_BYTES_MAX: usize = 255;
+pub const ENTITY_ID_BYTES_MAX: usize = 4 << 10;
+/// Commands in a row that forward to each other, or are effects of each other.
+pub const FORWARDS_MAX: usize = 16;
+/// Connecting to a user function, asking what it has, telling it something; reports on their way to one.
+pub const FUNCTION_CONNECT: Duration = Duration::from_secs(5);
+pub const FUNCTION_DISCOVERY: Duration = Duration::from_secs(10);
+pub const FUNCTION_REPORT: Duration = Duration::from_secs(10);
+pub const FUNCTION_REPORTS_MAX: usize = 64;
+/// Pauses between attempts to reach a user function.
+pub const FUNCTION_PAUSE_MIN: Duration = Duration::from_millis(200);
+pub const FUNCTION_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// What a function says at once, and what it says it has, bytes; requests of its clients.
+pub const FUNCTION_MESSAGE_BYTES_MAX: usize = 12 << 20;
+pub const FUNCTION_SPEC_BYTES_MAX: usize = 16 << 20;
+pub const FRONT_MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// How long a client of reflection may ask nothing.
+pub const REFLECTION_IDLE: Duration = Duration::from_secs(60);
+
 /// Questions in SQL that are worked on at once; how long another one waits for its turn.
 pub const QUERIES_MAX: usize = 2;
 pub const QUERY_WAIT: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// | `p` | primitive | store, name |
 /// | `i` | invocation | partition key (8 bytes), 16 bytes of its own |
 /// | `o` | virtual object or workflow | partition key (8 bytes), service, key |
+/// | `e` | entity | persistence id, id |
 ///
 /// Texts stand with their length in front (four bytes, big endian), so that no two addresses meet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +50,12 @@ impl Address {
 pub(crate) fn put_text(bytes: &mut BytesMut, text: &str) {
     bytes.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
     bytes.put_slice(text.as_bytes());
+}
+
+pub(crate) fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    Some((std::str::from_utf8(text).ok()?, rest))
 }
 
 /// What kind of row. The host knows what to do with each after a commit and at a start; a machine's own rows mean nothing

@@ -13,6 +13,7 @@ mod row;
 mod step;
 mod view;
 
+pub mod entity;
 pub mod invocation;
 pub mod message;
 pub mod primitive;

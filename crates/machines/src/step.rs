@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::key::{Address, Session};
 use crate::message::{Body, Message};
 use crate::view::{Stop, View};
-use crate::{invocation, primitive};
+use crate::{entity, invocation, primitive};
 
 /// What comes in with a command: a step has no other source of time, order or identity.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,7 @@ pub enum Answer {
 pub enum Command {
     Primitive(primitive::Command),
     Invocation(invocation::Command),
+    Entity(entity::Command),
     /// A timer is due, or another machine has sent something.
     Message(Message),
     /// Whoever sent that request does not wait for its answer any more, or did not get it. Made by [`Command::abandoned`].
@@ -81,6 +82,7 @@ impl Command {
         match self {
             Command::Primitive(command) => command.held_bytes(),
             Command::Invocation(command) => command.held_bytes(),
+            Command::Entity(command) => command.held_bytes(),
             _ => 0,
         }
     }
@@ -96,6 +98,7 @@ impl Command {
 pub enum Reply {
     Primitive(primitive::Reply),
     Invocation(invocation::Reply),
+    Entity(entity::Reply),
     /// To what nobody waits for.
     Done,
     #[cfg(any(test, feature = "relay"))]
@@ -125,6 +128,7 @@ impl Event {
 pub enum Query {
     Primitive(primitive::Query),
     Invocation(invocation::Query),
+    Entity(entity::Query),
     #[cfg(any(test, feature = "relay"))]
     Relay,
 }
@@ -135,6 +139,7 @@ pub fn apply(view: &mut View<'_>, at: At, address: &Address, command: &Command) 
     match command {
         Command::Primitive(command) => primitive::apply(view, at, address, command),
         Command::Invocation(command) => invocation::apply(view, at, address, command),
+        Command::Entity(command) => entity::apply(view, at, address, command),
         Command::Message(message) => {
             match &message.body {
                 Some(Body::Expire(expire)) => primitive::expire(view, at, address, expire)?,
@@ -169,6 +174,7 @@ pub fn read(view: &View<'_>, now: Timestamp, address: &Address, query: &Query) -
     match query {
         Query::Primitive(query) => primitive::read(view, now, address, query).map(Reply::Primitive),
         Query::Invocation(query) => invocation::read(view, address, *query).map(Reply::Invocation),
+        Query::Entity(query) => entity::read(view, address, *query).map(Reply::Entity),
         #[cfg(any(test, feature = "relay"))]
         Query::Relay => crate::relay::read(view, address).map(Reply::Relay),
     }

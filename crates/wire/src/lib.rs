@@ -4,6 +4,7 @@
 //! that shows its generated packages under a short path, with the descriptors that gRPC reflection serves.
 
 pub mod atomix;
+pub mod cloudstate;
 pub mod layotto;
 pub mod restate;
 pub mod status;

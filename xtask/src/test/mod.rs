@@ -141,11 +141,45 @@ const STEPS: &[Step] = &[
         advice: "see whether cargo reaches crates.io; Cargo.lock must fit Cargo.toml",
     },
     Step {
+        name: "Cloudstate's JavaScript SDK",
+        languages: &[Js],
+        run: |_| build("tests/cloudstate/js", "npm", &["ci", "--no-audit", "--no-fund"]),
+        advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
+    },
+    Step {
+        name: "Cloudstate's Go SDK",
+        languages: &[Go],
+        run: |_| {
+            build(
+                "tests/cloudstate/go",
+                "go",
+                &["build", "-o", "target/functions", "."],
+            )
+        },
+        advice: "see whether Go reaches its module proxy; go.sum must fit go.mod",
+    },
+    Step {
+        name: "Cloudstate's Python SDK",
+        languages: &[Python],
+        run: |_| {
+            venv(
+                "tests/cloudstate/python",
+                "venv",
+                &["--no-deps", "--requirement", "requirements.txt"],
+            )
+        },
+        advice: "see whether pip reaches its index; the versions are in requirements.txt",
+    },
+    Step {
         name: "Restate's Python SDK",
         languages: &[Python],
         run: |_| {
-            venv("venv-0.5", "requirements-0.5.txt")?;
-            venv("venv", "requirements.txt")
+            venv(
+                RESTATE_PYTHON,
+                "venv-0.5",
+                &["--requirement", "requirements-0.5.txt"],
+            )?;
+            venv(RESTATE_PYTHON, "venv", &["--requirement", "requirements.txt"])
         },
         advice: "see whether pip reaches its index; the versions are in requirements*.txt",
     },
@@ -198,14 +232,15 @@ fn build(folder: &str, name: &str, arguments: &[&str]) -> Result<()> {
     command::run(command::program(name, arguments).current_dir(path))
 }
 
-/// Restate's Python SDK, as the file says, in a folder of its own.
-fn venv(name: &str, requirements: &str) -> Result<()> {
-    const FOLDER: &str = "tests/restate/python";
-    build(FOLDER, "python3", &["-m", "venv", name])?;
+const RESTATE_PYTHON: &str = "tests/restate/python";
+
+/// What is to be installed, in a folder of its own.
+fn venv(folder: &str, name: &str, what: &[&str]) -> Result<()> {
+    build(folder, "python3", &["-m", "venv", name])?;
     // By its whole path: what a relative one means beside another working directory differs.
-    let pip = workspace::root().join(FOLDER).join(name).join("bin/pip");
-    let install = ["install", "--quiet", "--requirement", requirements];
-    build(FOLDER, &pip.to_string_lossy(), &install)
+    let pip = workspace::root().join(folder).join(name).join("bin/pip");
+    let install = [&["install", "--quiet"], what].concat();
+    build(folder, &pip.to_string_lossy(), &install)
 }
 
 /// Builds the server, then runs the tests against it.

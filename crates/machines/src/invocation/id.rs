@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::key::{Address, put_text};
+use crate::key::{Address, put_text, split_text};
 
 /// 24 bytes: 8 of the partition key, which are the first, and 16 of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,12 +76,6 @@ impl Address {
         put_text(&mut bytes, key);
         Address::of(bytes.freeze())
     }
-}
-
-fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    Some((std::str::from_utf8(text).ok()?, rest))
 }
 
 #[cfg(test)]

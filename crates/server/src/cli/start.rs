@@ -32,6 +32,12 @@ pub struct Settings {
     /// Where calls to services, objects and workflows come in, for Restate's clients; as above.
     #[arg(long, value_name = "ADDRESS", env = "BELAY_INGRESS_LISTEN")]
     ingress_listen: Option<Address>,
+    /// Where services of user functions listen, if there are any, for clients of gRPC and HTTP; as above.
+    #[arg(long, value_name = "ADDRESS", env = "BELAY_FUNCTIONS_LISTEN")]
+    functions_listen: Option<Address>,
+    /// A user function of a Cloudstate SDK: http://host:port. May be given several times.
+    #[arg(long = "function", value_name = "URL")]
+    functions: Vec<String>,
     /// Where metrics alone listen, besides /metrics of the admin listener; as above. Off unless it is set.
     #[arg(long, value_name = "ADDRESS", env = "BELAY_METRICS_LISTEN")]
     metrics_listen: Option<Address>,
@@ -47,7 +53,10 @@ pub struct Settings {
 }
 
 pub(super) fn start(source: &Source, settings: Settings, serve: Serve) -> Outcome {
-    let overrides = Overrides::from(settings);
+    let mut overrides = Overrides::from(settings);
+    if overrides.functions.is_empty() {
+        overrides.functions.extend(named_function(&environment));
+    }
     let loaded = match config::load(source, &overrides, &drivers::all(), &environment) {
         Ok(loaded) => loaded,
         Err(rejected) => return check::rejected(&rejected),
@@ -60,6 +69,19 @@ pub(super) fn start(source: &Source, settings: Settings, serve: Serve) -> Outcom
         Ok(()) => Outcome::default(),
         Err(error) => Outcome::failed(&error),
     }
+}
+
+/// A user function as Cloudstate's own proxy is told of it.
+fn named_function(environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let (host, port) = (
+        environment("USER_FUNCTION_HOST"),
+        environment("USER_FUNCTION_PORT"),
+    );
+    if host.is_none() && port.is_none() {
+        return None;
+    }
+    let host = host.unwrap_or_else(|| "127.0.0.1".into());
+    Some(format!("http://{host}:{}", port.unwrap_or_else(|| "8080".into())))
 }
 
 /// The log does not exist yet. Where it will be read by a program, so are these.
@@ -94,7 +116,9 @@ impl From<Settings> for Overrides {
             primitives_listen: settings.primitives_listen,
             control_listen: settings.control_listen,
             ingress_listen: settings.ingress_listen,
+            functions_listen: settings.functions_listen,
             metrics_listen: settings.metrics_listen,
+            functions: settings.functions,
             log_format: settings.log_format,
             log_level: settings.log_level,
             allow_remote: settings.allow_remote,
@@ -113,6 +137,15 @@ mod tests {
         };
         let none = |_: &str| None;
         config::load(&source, &Overrides::default(), &drivers::all(), &none).expect("it has warnings only")
+    }
+
+    #[test]
+    fn a_function_is_named_as_the_reference_does() {
+        let host = |name: &str| (name == "USER_FUNCTION_HOST").then(|| "app".to_owned());
+        assert_eq!(named_function(&host).as_deref(), Some("http://app:8080"));
+        let port = |name: &str| (name == "USER_FUNCTION_PORT").then(|| "9".to_owned());
+        assert_eq!(named_function(&port).as_deref(), Some("http://127.0.0.1:9"));
+        assert_eq!(named_function(&|_| None), None);
     }
 
     #[test]

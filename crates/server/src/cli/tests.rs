@@ -150,6 +150,7 @@ fn flags_have_environment_variables() {
             "BELAY_PRIMITIVES_LISTEN",
             "BELAY_CONTROL_LISTEN",
             "BELAY_INGRESS_LISTEN",
+            "BELAY_FUNCTIONS_LISTEN",
             "BELAY_METRICS_LISTEN",
             "BELAY_LOG_FORMAT",
             "BELAY_LOG_LEVEL",

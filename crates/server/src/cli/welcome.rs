@@ -66,11 +66,12 @@ fn places(endpoints: &Endpoints, config: &Config) -> Vec<Row> {
 }
 
 /// Every listener that there can be, in the order of the manual.
-const LISTENERS: [(&str, &str); 7] = [
+const LISTENERS: [(&str, &str); 8] = [
     ("layotto", "Layotto's runtime API, gRPC: for its SDKs"),
     ("primitives", "distributed primitives, gRPC: for the Atomix SDKs"),
     ("control", "gRPC: connects stores and routes primitives to them"),
     ("ingress", "HTTP: calls to services, objects and workflows"),
+    ("functions", "gRPC and HTTP: services of user functions"),
     ("admin", "HTTP: /health /ready /metrics /version"),
     ("actuator", "HTTP: Layotto's probes below /actuator"),
     ("metrics", "HTTP: the metrics alone"),

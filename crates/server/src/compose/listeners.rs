@@ -2,6 +2,7 @@
 
 use axum::Router;
 
+use super::cloudstate;
 use crate::admin::{self, Admin, Readiness};
 use crate::config::{Address, Config};
 use crate::serve::{Apps, Grpc, Limits, Listen, MovedBy, Plan, Web};
@@ -37,6 +38,11 @@ const INGRESS: MovedBy = MovedBy {
     variable: "BELAY_INGRESS_LISTEN",
     setting: "listen.ingress",
 };
+const FUNCTIONS: MovedBy = MovedBy {
+    flag: "--functions-listen",
+    variable: "BELAY_FUNCTIONS_LISTEN",
+    setting: "listen.functions",
+};
 const METRICS: MovedBy = MovedBy {
     flag: "--metrics-listen",
     variable: "BELAY_METRICS_LISTEN",
@@ -51,6 +57,7 @@ pub(super) fn plan(config: &Config, metrics: &Metrics, readiness: &Readiness) ->
         ("primitives", &config.listen.primitives, PRIMITIVES),
         ("control", &config.listen.control, CONTROL),
         ("ingress", &config.listen.ingress, INGRESS),
+        ("functions", cloudstate::address(config), FUNCTIONS),
         ("metrics", &config.telemetry.metrics.listen, METRICS),
     ];
     let on = all
@@ -76,6 +83,7 @@ pub(super) struct Families {
     pub(super) primitives: Grpc,
     pub(super) control: Grpc,
     pub(super) ingress: Web,
+    pub(super) functions: Web,
     /// What they add to the admin listener.
     pub(super) admin: Router,
 }
@@ -87,6 +95,7 @@ pub(super) fn apps(config: &Config, families: Families, admin: Admin, actuator: 
         .grpc("primitives", families.primitives)
         .grpc("control", families.control)
         .web("ingress", families.ingress)
+        .web("functions", families.functions)
         .http(
             "admin",
             admin.router().merge(actuator.clone()).merge(families.admin),

@@ -16,10 +16,11 @@ use crate::admin::actuator::{self, Actuator};
 use crate::admin::readiness::Weight;
 use crate::admin::{About, Admin, Readiness};
 use crate::config::Config;
-use crate::serve::{self, Endpoints, Shutdown, spawn_on};
+use crate::serve::{self, Apps, Endpoints, Shutdown, spawn_on};
 use crate::telemetry::{Metrics, Traces, log};
 
 mod atomix;
+mod cloudstate;
 mod components;
 mod engine;
 mod hosts;
@@ -75,6 +76,10 @@ pub fn run(
     let hosts = Hosts::new(opener.clone(), runtimes, &config, Arc::new(talker.clone()));
     let atomix = on(&io, atomix::start(config.clone(), hosts.clone()))??;
     let restate = on(&io, restate::start(config.restate.clone(), hosts.clone(), talker))??;
+    let cloudstate = on(
+        &io,
+        cloudstate::start(config.clone(), hosts.clone(), readiness.clone()),
+    )??;
     opener.context.primitives = Some(Arc::new(atomix.face()));
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     topics::measure(&upkeep, &metrics);
@@ -87,7 +92,7 @@ pub fn run(
         configured: Mutex::new(config.components.clone()),
     };
     let consumer = layotto::consume(&config, live.clone(), &readiness, &io)?;
-    let families = families(&config, live, composer, (&atomix, &restate));
+    let families = families(&config, live, composer, (&atomix, &restate, &cloudstate));
     shutdown.hook("partitions", move || async move { hosts.close() });
     shutdown.hook("tasks", move || async move { tasks.ended().await });
     if let Some(consumer) = consumer {
@@ -102,28 +107,38 @@ pub fn run(
         metrics,
     };
     let traces = start_traces(&config, bound.runtimes().admin())?;
-    let (started, stopping) = (actuator.process(), actuator.process());
     let apps = listeners::apps(&config, families, admin, actuator.router()).traces(traces);
+    let apps = followed(apps, &actuator, serving);
+    let outcome = main_runtime()?.block_on(bound.run(apps, shutdown));
+    engine::check(&engine).and(outcome)
+}
+
+/// With everybody told who waits for the start and the stop.
+fn followed(apps: Apps, actuator: &Actuator, serving: impl FnOnce(&Endpoints) + Send + 'static) -> Apps {
+    let (started, stopping) = (actuator.process(), actuator.process());
     let apps = apps.serving(move |endpoints| {
         started.up();
         serving(endpoints);
     });
-    let apps = apps.draining(move || stopping.stopped("shutdown"));
-    let outcome = main_runtime()?.block_on(bound.run(apps, shutdown));
-    engine::check(&engine).and(outcome)
+    apps.draining(move || stopping.stopped("shutdown"))
 }
 
 fn families(
     config: &Config,
     live: Arc<Live>,
     composer: Composer,
-    (atomix, restate): (&api_atomix::Service, &api_restate::Service),
+    (atomix, restate, cloudstate): (
+        &api_atomix::Service,
+        &api_restate::Service,
+        &api_cloudstate::Service,
+    ),
 ) -> Families {
     Families {
         layotto: layotto::grpc(config, live, Arc::new(composer)),
         primitives: atomix::primitives(config, atomix),
         control: atomix::control(atomix),
         ingress: restate::ingress(restate),
+        functions: cloudstate::front_door(cloudstate),
         admin: atomix::admin(atomix).merge(restate.admin.router()),
     }
 }

@@ -59,7 +59,10 @@ pub struct Overrides {
     pub primitives_listen: Option<Address>,
     pub control_listen: Option<Address>,
     pub ingress_listen: Option<Address>,
+    pub functions_listen: Option<Address>,
     pub metrics_listen: Option<Address>,
+    /// Addresses of user functions, in place of those of the file.
+    pub functions: Vec<String>,
     pub log_format: Option<LogFormat>,
     pub log_level: Option<String>,
     /// `security.allow_remote`; `false` leaves it to the file.
@@ -225,6 +228,11 @@ impl Overrides {
             address(&self.ingress_listen),
         );
         put(
+            "--functions-listen",
+            &["listen", "functions"],
+            address(&self.functions_listen),
+        );
+        put(
             "--metrics-listen",
             &["telemetry", "metrics", "listen"],
             address(&self.metrics_listen),
@@ -235,6 +243,10 @@ impl Overrides {
             &["telemetry", "log", "level"],
             self.log_level.clone(),
         );
+        if !self.functions.is_empty() {
+            let functions = self.functions.iter().map(|url| function(url)).collect();
+            root.set(&["functions"], Node::flag("--function", Content::List(functions)));
+        }
         if self.allow_remote {
             root.set(
                 &["security", "allow_remote"],
@@ -242,6 +254,16 @@ impl Overrides {
             );
         }
     }
+}
+
+fn function(url: &str) -> Node {
+    let url = Node::flag("--function", Content::Text(url.to_owned()));
+    let member = document::Member {
+        key: "url".into(),
+        key_at: Default::default(),
+        value: url,
+    };
+    Node::flag("--function", Content::Map(vec![member]))
 }
 
 impl Rejected {
@@ -317,6 +339,7 @@ fn typed(root: &Node) -> Config {
         apps: section(&value, "apps"),
         subscriptions: section(&value, "subscriptions"),
         hellos: section(&value, "hellos"),
+        functions: section(&value, "functions"),
         security: section(&value, "security"),
         telemetry: section(&value, "telemetry"),
         ..Config::default()

@@ -111,6 +111,8 @@ fn flags_win_over_the_file() {
         primitives_listen: Some(tcp("127.0.0.1:5")),
         control_listen: Some(tcp("127.0.0.1:6")),
         ingress_listen: Some(tcp("127.0.0.1:7")),
+        functions_listen: Some(tcp("127.0.0.1:8")),
+        functions: vec!["http://127.0.0.1:9".into()],
         metrics_listen: Some(tcp("127.0.0.1:4")),
         log_format: Some(LogFormat::Json),
         log_level: Some("debug".into()),
@@ -130,8 +132,10 @@ fn flags_win_over_the_file() {
             tcp("127.0.0.1:5"),
             tcp("127.0.0.1:6"),
             tcp("127.0.0.1:7"),
+            tcp("127.0.0.1:8"),
         ]
     );
+    assert_eq!(config.functions[0].authority(), "127.0.0.1:9");
     assert_eq!(
         (config.telemetry.log.format, config.telemetry.log.level.as_str()),
         (LogFormat::Json, "debug")

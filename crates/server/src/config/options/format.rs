@@ -12,6 +12,7 @@ pub(super) const KEY_PREFIX: &str = "belay-key-prefix";
 pub(super) const LOG_LEVEL: &str = "belay-log-level";
 pub(super) const HTTP_PATH: &str = "belay-http-path";
 pub(super) const URL: &str = "belay-url";
+pub(super) const FUNCTION: &str = "belay-function";
 
 /// `Err` says what is wrong with the text. Formats that are not ours say nothing about it.
 pub(in crate::config) fn check(format: &str, text: &str) -> Result<(), String> {
@@ -23,6 +24,7 @@ pub(in crate::config) fn check(format: &str, text: &str) -> Result<(), String> {
         LOG_LEVEL => text.split(',').try_for_each(level),
         HTTP_PATH => http_path(text),
         URL => url(text),
+        FUNCTION => super::Function::parse(text).map(drop),
         _ => Ok(()),
     }
 }
@@ -136,6 +138,28 @@ mod tests {
     fn prefixes_and_ids_never_hold_the_separator() {
         check_all(KEY_PREFIX, &["none", "appid", "x|y", ""], &["a||b"]);
         check_all(APP_ID, &["dev", ""], &["a||b"]);
+    }
+
+    #[test]
+    fn functions_are_hosts_and_ports() {
+        check_all(
+            FUNCTION,
+            &[
+                "http://127.0.0.1:8081",
+                "http://app:1/",
+                "app:1",
+                "http://[::1]:8080",
+            ],
+            &[
+                "127.0.0.1",
+                "https://a:1",
+                "http://a:0",
+                "http://a:1/x",
+                "http://:1",
+                "a:b",
+                "http://u@a:1",
+            ],
+        );
     }
 
     #[test]

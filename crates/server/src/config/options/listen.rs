@@ -22,11 +22,14 @@ pub struct Listen {
     pub control: Address,
     /// Calls to services, objects and workflows, HTTP. Default: `127.0.0.1:8080`, which the Restate SDKs' users know.
     pub ingress: Address,
+    /// Services of user functions, gRPC, gRPC-Web and HTTP; only where there are functions. Default: `127.0.0.1:9000`, as with
+    /// Cloudstate's own proxy.
+    pub functions: Address,
 }
 
 impl Listen {
     /// Every listener with its option's name, in the order of the manual.
-    pub fn all(&self) -> [(&'static str, &Address); 6] {
+    pub fn all(&self) -> [(&'static str, &Address); 7] {
         [
             ("layotto", &self.layotto),
             ("admin", &self.admin),
@@ -34,6 +37,7 @@ impl Listen {
             ("primitives", &self.primitives),
             ("control", &self.control),
             ("ingress", &self.ingress),
+            ("functions", &self.functions),
         ]
     }
 }
@@ -47,6 +51,7 @@ impl Default for Listen {
             primitives: Address::loopback(5678),
             control: Address::loopback(5679),
             ingress: Address::loopback(8080),
+            functions: Address::loopback(9000),
         }
     }
 }

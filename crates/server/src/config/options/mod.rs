@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod address;
 mod application;
 mod component;
+mod functions;
 mod limits;
 mod listen;
 mod primitives;
@@ -23,6 +24,7 @@ pub use application::{Application, Greeting, Security, Subscription};
 pub(crate) use component::offered;
 pub use component::{Access, Component, SecretPolicy, Serves};
 pub use drivers::embedded::Options as Engine;
+pub use functions::{Entities, Function};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use primitives::{Primitives, Sessions, SetUnchanged};
@@ -56,6 +58,11 @@ pub struct Config {
     pub primitives: Primitives,
     /// Durable execution.
     pub restate: Restate,
+    /// User functions beside this Belay, for the Cloudstate SDKs; `--function` or USER_FUNCTION_HOST and USER_FUNCTION_PORT name
+    /// one as well. Default: none.
+    pub functions: Vec<Function>,
+    /// Entities of user functions.
+    pub entities: Entities,
     /// What is let through from outside of this machine.
     pub security: Security,
     /// Log, metrics and traces.
@@ -79,6 +86,8 @@ impl Default for Config {
             subscriptions: vec![],
             primitives: Primitives::default(),
             restate: Restate::default(),
+            functions: vec![],
+            entities: Entities::default(),
             security: Security::default(),
             telemetry: Telemetry::default(),
             limits: Limits::default(),

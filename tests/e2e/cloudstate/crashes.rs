@@ -1,0 +1,156 @@
+//! SIGKILL of Belay, of the user function, of both, under commands to carts: what was acknowledged is there, and once.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a failed test shows its seed, and a good one how much it has seen"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tokio::sync::RwLock;
+
+use super::function::{GO, JAVASCRIPT, Sdk};
+use super::world::World;
+
+const CARTS: usize = 16;
+const ROUNDS: u64 = 20;
+const ROUNDS_LONG: u64 = 300;
+
+/// Every add is of a product of its own, so that each can be found, and found twice. By cart: what was tried, and whether it was
+/// acknowledged.
+type Record = Arc<Mutex<BTreeMap<String, Vec<(String, bool)>>>>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_go() {
+    rounds(&GO, if tests::long() { ROUNDS_LONG } else { ROUNDS }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_javascript() {
+    rounds(&JAVASCRIPT, if tests::long() { ROUNDS_LONG } else { ROUNDS / 2 }).await;
+}
+
+async fn rounds(sdk: &'static Sdk, rounds: u64) {
+    let world = Arc::new(RwLock::new(Some(World::start(sdk).await)));
+    let (record, over) = (Record::default(), Arc::new(AtomicBool::new(false)));
+    let mut clients = tokio::task::JoinSet::new();
+    for cart in 0..CARTS {
+        clients.spawn(adds(
+            format!("c{cart}"),
+            world.clone(),
+            record.clone(),
+            over.clone(),
+        ));
+    }
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 0..rounds {
+        tokio::time::sleep(Duration::from_millis(random.u64(50..300))).await;
+        strike(&world, sdk, round % 3).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended.expect("a client");
+    }
+    let world = world.write().await.take().expect("a world");
+    let record = record.lock().clone();
+    judge(&world, &record).await;
+}
+
+/// Clients that have a call on its way see it fail; others wait.
+async fn strike(world: &RwLock<Option<World>>, sdk: &Sdk, kind: u64) {
+    // The processes die while calls are on their way; only the replacement is waited for.
+    let pids: Vec<u32> = {
+        let world = world.read().await;
+        let world = world.as_ref().expect("a world");
+        match kind {
+            0 => vec![world.belay.pid()],
+            1 => vec![world.function.pid()],
+            _ => vec![world.belay.pid(), world.function.pid()],
+        }
+    };
+    for pid in pids {
+        let pid = Pid::from_raw(pid as i32).expect("a pid is not zero");
+        kill_process(pid, Signal::KILL).expect("it can be killed");
+    }
+    let mut slot = world.write().await;
+    let mut now = slot.take().expect("a world");
+    if kind != 0 {
+        now.start_function(sdk).await;
+    }
+    now = match kind {
+        1 => now,
+        _ => now.restart_belay().await,
+    };
+    now.ready().await;
+    *slot = Some(now);
+}
+
+async fn adds(cart: String, world: Arc<RwLock<Option<World>>>, record: Record, over: Arc<AtomicBool>) {
+    let path = format!("/cart/{cart}/items/add");
+    let mut number = 0;
+    while !over.load(Ordering::Relaxed) {
+        let product = format!("p{number:06}");
+        number += 1;
+        record
+            .lock()
+            .entry(cart.clone())
+            .or_default()
+            .push((product.clone(), false));
+        let body = json!({"productId": product, "name": "x", "quantity": 1}).to_string();
+        let answer = {
+            let world = world.read().await;
+            let world = world.as_ref().expect("a world");
+            world.try_call("POST", &path, &body).await
+        };
+        if answer.is_some_and(|(status, _)| status == 200)
+            && let Some(tried) = record.lock().get_mut(&cart).and_then(|all| all.last_mut())
+        {
+            tried.1 = true;
+        }
+    }
+}
+
+async fn judge(world: &World, record: &BTreeMap<String, Vec<(String, bool)>>) {
+    let mut acknowledged = 0;
+    for (cart, tried) in record {
+        let seen = world.json(&format!("/carts/{cart}")).await;
+        let items = seen["items"].as_array().cloned().unwrap_or_default();
+        let counts: BTreeMap<&str, i64> = items
+            .iter()
+            .map(|item| {
+                (
+                    item["productId"].as_str().unwrap_or_default(),
+                    item["quantity"].as_i64().unwrap_or_default(),
+                )
+            })
+            .collect();
+        assert_eq!(counts.len(), items.len(), "{cart}: a product is there twice");
+        assert!(
+            counts.values().all(|count| *count == 1),
+            "{cart}: something was added twice: {counts:?}"
+        );
+        for (product, was_acknowledged) in tried {
+            assert!(
+                !was_acknowledged || counts.contains_key(product.as_str()),
+                "{cart}: {product} is lost"
+            );
+        }
+        let known = |product: &&str| tried.iter().any(|(name, _)| name == product);
+        assert!(counts.keys().all(known), "{cart}: {counts:?}");
+        acknowledged += tried.iter().filter(|(_, acknowledged)| *acknowledged).count();
+    }
+    println!("{acknowledged} adds were acknowledged");
+    assert!(
+        acknowledged > record.len() * 10,
+        "{acknowledged} adds are too few to tell\n{}",
+        world.said()
+    );
+}
