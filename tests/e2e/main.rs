@@ -8,6 +8,7 @@ mod crash;
 mod disk;
 mod exits;
 mod faces;
+mod families_crash;
 mod go;
 mod invocations;
 mod invocations_crash;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::sync::RwLock;
+use tokio::task::JoinSet;
 
 use super::function::{GO, JAVASCRIPT, Sdk};
 use super::world::World;
@@ -22,9 +23,12 @@ const CARTS: usize = 16;
 const ROUNDS: u64 = 20;
 const ROUNDS_LONG: u64 = 300;
 
+/// Killed and started again while clients have calls on their way.
+pub(crate) type Shared = Arc<RwLock<Option<World>>>;
+
 /// Every add is of a product of its own, so that each can be found, and found twice. By cart: what was tried, and whether it was
 /// acknowledged.
-type Record = Arc<Mutex<BTreeMap<String, Vec<(String, bool)>>>>;
+pub(crate) type Record = Arc<Mutex<BTreeMap<String, Vec<(String, bool)>>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_go() {
@@ -37,9 +41,27 @@ async fn of_javascript() {
 }
 
 async fn rounds(sdk: &'static Sdk, rounds: u64) {
-    let world = Arc::new(RwLock::new(Some(World::start(sdk).await)));
-    let (record, over) = (Record::default(), Arc::new(AtomicBool::new(false)));
-    let mut clients = tokio::task::JoinSet::new();
+    let world: Shared = Arc::new(RwLock::new(Some(World::start(sdk).await)));
+    let (over, mut clients) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    let record = fill(&mut clients, &world, &over);
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 0..rounds {
+        tokio::time::sleep(Duration::from_millis(random.u64(50..300))).await;
+        strike(&world, sdk, Struck::ALL[round as usize % 3]).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended.expect("a client");
+    }
+    let world = world.write().await.take().expect("a world");
+    judge(&world, &record).await;
+}
+
+/// Starts clients that fill carts until it is over.
+pub(crate) fn fill(clients: &mut JoinSet<()>, world: &Shared, over: &Arc<AtomicBool>) -> Record {
+    let record = Record::default();
     for cart in 0..CARTS {
         clients.spawn(adds(
             format!("c{cart}"),
@@ -48,32 +70,31 @@ async fn rounds(sdk: &'static Sdk, rounds: u64) {
             over.clone(),
         ));
     }
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
-    for round in 0..rounds {
-        tokio::time::sleep(Duration::from_millis(random.u64(50..300))).await;
-        strike(&world, sdk, round % 3).await;
-    }
-    over.store(true, Ordering::Relaxed);
-    while let Some(ended) = clients.join_next().await {
-        ended.expect("a client");
-    }
-    let world = world.write().await.take().expect("a world");
-    let record = record.lock().clone();
-    judge(&world, &record).await;
+    record
+}
+
+/// Who dies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Struck {
+    Belay,
+    Function,
+    Both,
+}
+
+impl Struck {
+    pub(crate) const ALL: [Struck; 3] = [Struck::Belay, Struck::Function, Struck::Both];
 }
 
 /// Clients that have a call on its way see it fail; others wait.
-async fn strike(world: &RwLock<Option<World>>, sdk: &Sdk, kind: u64) {
+pub(crate) async fn strike(world: &Shared, sdk: &Sdk, struck: Struck) {
     // The processes die while calls are on their way; only the replacement is waited for.
     let pids: Vec<u32> = {
         let world = world.read().await;
         let world = world.as_ref().expect("a world");
-        match kind {
-            0 => vec![world.belay.pid()],
-            1 => vec![world.function.pid()],
-            _ => vec![world.belay.pid(), world.function.pid()],
+        match struck {
+            Struck::Belay => vec![world.belay.pid()],
+            Struck::Function => vec![world.function.pid()],
+            Struck::Both => vec![world.belay.pid(), world.function.pid()],
         }
     };
     for pid in pids {
@@ -82,18 +103,17 @@ async fn strike(world: &RwLock<Option<World>>, sdk: &Sdk, kind: u64) {
     }
     let mut slot = world.write().await;
     let mut now = slot.take().expect("a world");
-    if kind != 0 {
+    if struck != Struck::Belay {
         now.start_function(sdk).await;
     }
-    now = match kind {
-        1 => now,
-        _ => now.restart_belay().await,
-    };
+    if struck != Struck::Function {
+        now = now.restart_belay().await;
+    }
     now.ready().await;
     *slot = Some(now);
 }
 
-async fn adds(cart: String, world: Arc<RwLock<Option<World>>>, record: Record, over: Arc<AtomicBool>) {
+async fn adds(cart: String, world: Shared, record: Record, over: Arc<AtomicBool>) {
     let path = format!("/cart/{cart}/items/add");
     let mut number = 0;
     while !over.load(Ordering::Relaxed) {
@@ -118,9 +138,10 @@ async fn adds(cart: String, world: Arc<RwLock<Option<World>>>, record: Record, o
     }
 }
 
-async fn judge(world: &World, record: &BTreeMap<String, Vec<(String, bool)>>) {
+pub(crate) async fn judge(world: &World, record: &Record) {
+    let record = record.lock().clone();
     let mut acknowledged = 0;
-    for (cart, tried) in record {
+    for (cart, tried) in &record {
         let seen = world.json(&format!("/carts/{cart}")).await;
         let items = seen["items"].as_array().cloned().unwrap_or_default();
         let counts: BTreeMap<&str, i64> = items

@@ -6,20 +6,20 @@ use std::process::Stdio;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-pub(super) struct Sdk {
-    pub(super) name: &'static str,
+pub(crate) struct Sdk {
+    pub(crate) name: &'static str,
     folder: &'static str,
     /// What the build leaves in that folder, and how it is built there.
     built: &'static str,
     advice: &'static str,
     command: &'static [&'static str],
     /// How the SDK wraps what its users say of a failure.
-    pub(super) failure: fn(&str) -> String,
+    pub(crate) failure: fn(&str) -> String,
     /// What a client hears when a handler throws.
-    pub(super) crash: &'static str,
+    pub(crate) crash: &'static str,
 }
 
-pub(super) const JAVASCRIPT: Sdk = Sdk {
+pub(crate) const JAVASCRIPT: Sdk = Sdk {
     name: "npm cloudstate 0.0.3",
     folder: "js",
     built: "node_modules/cloudstate",
@@ -29,7 +29,7 @@ pub(super) const JAVASCRIPT: Sdk = Sdk {
     crash: "Error handling command 'AddItem': Error: crashed as asked",
 };
 
-pub(super) const PYTHON: Sdk = Sdk {
+pub(crate) const PYTHON: Sdk = Sdk {
     name: "PyPI cloudstate 0.1.1",
     folder: "python",
     built: "venv/bin/python",
@@ -39,7 +39,7 @@ pub(super) const PYTHON: Sdk = Sdk {
     crash: "['crashed as asked']",
 };
 
-pub(super) const GO: Sdk = Sdk {
+pub(crate) const GO: Sdk = Sdk {
     name: "Go support v0.3.0",
     folder: "go",
     built: "target/functions",
@@ -50,9 +50,9 @@ pub(super) const GO: Sdk = Sdk {
 };
 
 /// A running program. It is killed with its drop.
-pub(super) struct Function {
+pub(crate) struct Function {
     child: Child,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 /// Ports that somebody else took before the program could.
@@ -60,7 +60,7 @@ const STARTS_MAX: usize = 3;
 
 impl Function {
     /// On a free port.
-    pub(super) async fn start(sdk: &Sdk, work: &Path) -> Function {
+    pub(crate) async fn start(sdk: &Sdk, work: &Path) -> Function {
         for _ in 0..STARTS_MAX {
             if let Some(function) = Function::start_at(sdk, work, tests::sdk::free_port()).await {
                 return function;
@@ -74,7 +74,7 @@ impl Function {
     }
 
     /// None: it has ended instead of listening.
-    pub(super) async fn start_at(sdk: &Sdk, work: &Path, port: u16) -> Option<Function> {
+    pub(crate) async fn start_at(sdk: &Sdk, work: &Path, port: u16) -> Option<Function> {
         let folder = tests::sdk::folder("cloudstate").join(sdk.folder);
         let built = folder.join(sdk.built);
         assert!(built.exists(), "run `{}` in {}", sdk.advice, folder.display());
@@ -108,11 +108,11 @@ impl Function {
         listens.then_some(Function { child, port })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("it can be killed");
     }
 }
@@ -122,6 +122,6 @@ fn log(work: &Path) -> PathBuf {
 }
 
 /// Everything the program has said so far.
-pub(super) fn said(work: &Path) -> String {
+pub(crate) fn said(work: &Path) -> String {
     std::fs::read_to_string(log(work)).unwrap_or_default()
 }

@@ -3,9 +3,9 @@
 
 mod actions;
 mod carts;
-mod crashes;
-mod function;
-mod world;
+pub(crate) mod crashes;
+pub(crate) mod function;
+pub(crate) mod world;
 
 use function::{GO, JAVASCRIPT, PYTHON};
 

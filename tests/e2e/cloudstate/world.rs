@@ -15,9 +15,9 @@ use tonic_prost::ProstCodec;
 
 use super::function::{self, Function, Sdk};
 
-pub(super) struct World {
-    pub(super) belay: Belay,
-    pub(super) function: Function,
+pub(crate) struct World {
+    pub(crate) belay: Belay,
+    pub(crate) function: Function,
     work: TempDir,
     http: Client<HttpConnector, Full<Bytes>>,
 }
@@ -27,12 +27,12 @@ const ANSWER: Duration = Duration::from_secs(20);
 
 impl World {
     /// Everything is discovered.
-    pub(super) async fn start(sdk: &Sdk) -> World {
+    pub(crate) async fn start(sdk: &Sdk) -> World {
         World::start_with(sdk, "").await
     }
 
     /// `config`: further lines of `belay.yaml`.
-    pub(super) async fn start_with(sdk: &Sdk, config: &str) -> World {
+    pub(crate) async fn start_with(sdk: &Sdk, config: &str) -> World {
         let work = tempfile::tempdir().expect("a temporary folder");
         let function = Function::start(sdk, work.path()).await;
         let url = format!("http://127.0.0.1:{}", function.port);
@@ -47,7 +47,7 @@ impl World {
         world
     }
 
-    pub(super) async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         let what = "the function to be discovered";
         tests::eventually(what, || async {
             let (status, text) = self.http("GET", &self.belay.admin, "/ready", "").await?;
@@ -57,19 +57,19 @@ impl World {
     }
 
     /// Belay is killed and started again over the same data.
-    pub(super) async fn restart_belay(mut self) -> World {
+    pub(crate) async fn restart_belay(mut self) -> World {
         self.belay = self.belay.restart().await;
         self.ready().await;
         self
     }
 
     /// Starts the function again, where it was.
-    pub(super) async fn start_function(&mut self, sdk: &Sdk) {
+    pub(crate) async fn start_function(&mut self, sdk: &Sdk) {
         let function = Function::start_at(sdk, self.work.path(), self.function.port).await;
         self.function = function.unwrap_or_else(|| panic!("its port is its own: {}", self.said()));
     }
 
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         format!(
             "{}\nbelay: {}",
             function::said(self.work.path()),
@@ -96,23 +96,23 @@ impl World {
     }
 
     /// Status and body of a call through the front door.
-    pub(super) async fn call(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let answer = self.http(method, &self.belay.functions, path, body).await;
         answer.unwrap_or_else(|| panic!("{method} {path} has no answer\n{}", self.said()))
     }
 
     /// `None`: Belay was killed, or the function.
-    pub(super) async fn try_call(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    pub(crate) async fn try_call(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         self.http(method, &self.belay.functions, path, body).await
     }
 
-    pub(super) async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let (status, text) = self.call("GET", path, "").await;
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).expect("JSON")
     }
 
-    pub(super) async fn grpc(&self) -> Grpc {
+    pub(crate) async fn grpc(&self) -> Grpc {
         let channel = Endpoint::from_shared(format!("http://{}", self.belay.functions));
         let channel = channel.expect("an address").connect().await.expect("it listens");
         Grpc(tonic::client::Grpc::new(channel))
@@ -121,10 +121,10 @@ impl World {
 
 /// A client that knows the messages.
 #[derive(Clone)]
-pub(super) struct Grpc(tonic::client::Grpc<Channel>);
+pub(crate) struct Grpc(tonic::client::Grpc<Channel>);
 
 impl Grpc {
-    pub(super) async fn call<In, Out>(&mut self, path: &'static str, message: In) -> Result<Out, Status>
+    pub(crate) async fn call<In, Out>(&mut self, path: &'static str, message: In) -> Result<Out, Status>
     where
         In: prost::Message + 'static,
         Out: prost::Message + Default + 'static,
@@ -133,7 +133,7 @@ impl Grpc {
         answer.map(tonic::Response::into_inner)
     }
 
-    pub(super) async fn request<In, Out>(
+    pub(crate) async fn request<In, Out>(
         &mut self,
         path: &'static str,
         request: Request<In>,
@@ -151,7 +151,7 @@ impl Grpc {
     }
 
     /// With streams on both sides; one message is a stream as well.
-    pub(super) async fn stream<In, Out>(
+    pub(crate) async fn stream<In, Out>(
         &mut self,
         path: &'static str,
         messages: Vec<In>,
