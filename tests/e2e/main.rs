@@ -6,6 +6,7 @@ mod clients;
 mod cloudstate;
 mod crash;
 mod disk;
+mod entities_sql;
 mod exits;
 mod faces;
 mod families_crash;

@@ -264,7 +264,7 @@ async fn services_deployments_and_the_tables_themselves_are_seen() {
     );
     assert_eq!(services[0]["deployment_id"], deployed["id"]);
     let tables = rows(&server, "SHOW TABLES").await;
-    assert_eq!(tables.len(), 11, "{tables:?}");
+    assert_eq!(tables.len(), 15, "{tables:?}");
     let columns = one(
         &server,
         "SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'sys_invocation'",

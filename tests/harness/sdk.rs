@@ -74,6 +74,16 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
+/// Below those that systems hand out by themselves: a program that is killed finds it free when it comes back.
+pub fn lasting_port() -> u16 {
+    loop {
+        let port = fastrand::u16(16_384..32_000);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 fn config(app_port: u16, work: &Path, target: &str) -> String {
     let secrets = work.join("secrets.json");
     let text = r#"{"db-user-pass": {"username": "admin", "password": "pw1"}, "testPassword": "pw2"}"#;

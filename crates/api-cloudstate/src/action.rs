@@ -1,10 +1,13 @@
 //! Calls of actions: what dialect L calls stateless functions.
 
-use base::limits;
+use std::time::Duration;
+
+use base::{Error, codes, limits};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use http::uri::PathAndQuery;
 use prost_types::Any;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -23,14 +26,24 @@ type Codec = ProstCodec<ActionCommand, ActionResponse>;
 /// Payloads of a client's stream, or why it broke off.
 pub(crate) type Payloads = BoxStream<'static, Result<bytes::Bytes, Status>>;
 
-pub(crate) async fn unary(ask: &Ask) -> Result<Outcome, Refusal> {
+/// `patience`: how long the function may take.
+pub(crate) async fn unary(ask: &Ask, patience: Duration) -> Result<Outcome, Refusal> {
     let (mut client, path) = client(ask, "handleUnary").await?;
-    let response = client
-        .unary(Request::new(whole(ask)), path, Codec::default())
-        .await;
+    let asked = client.unary(Request::new(whole(ask)), path, Codec::default());
+    let response = timeout(patience, asked).await.map_err(|_| late(ask, patience))?;
     response
         .map(|response| outcome(response.into_inner()))
         .map_err(|status| refusal(ask, status))
+}
+
+fn late(ask: &Ask, patience: Duration) -> Refusal {
+    let (function, service, method) = (
+        ask.service.function.authority(),
+        &ask.service.name,
+        &ask.command.method.name,
+    );
+    let message = format!("user function {function} has not answered {service}/{method} within {patience:?}");
+    Error::new(codes::DEADLINE_EXCEEDED, message).into()
 }
 
 pub(crate) async fn streamed_in(ask: &Ask, payloads: Payloads) -> Result<Outcome, Refusal> {

@@ -59,6 +59,8 @@ impl Discovery {
                             drop(line.await);
                         }
                     }
+                    // Some close each connection soon: they are not asked in a circle.
+                    tokio::time::sleep(jittered(pause)).await;
                 }
                 Err(why) => {
                     self.watcher.waits(&why);

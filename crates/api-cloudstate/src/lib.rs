@@ -9,6 +9,7 @@
 //! | `discovery` | what a user function says it has |
 //! | `spec` | what of that can be served |
 //! | `catalog` | everything that is served now |
+//! | `sql` | what can be asked about in SQL |
 //! | `function` | connections to a user function, and reports to it |
 //! | `transcode` | descriptors, and messages as JSON |
 //! | `error` | what clients see when a command fails |
@@ -30,11 +31,18 @@ mod front;
 mod function;
 mod routing;
 mod spec;
+mod sql;
 mod transcode;
+
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+#[cfg(test)]
+mod tests;
 
 pub use discovery::Watcher;
 pub use front::FrontDoor;
 pub use spec::Rules;
+pub use sql::Introspection;
 
 use catalog::Catalog;
 use discovery::Discovery;
@@ -46,6 +54,8 @@ use routing::Router;
 #[derive(Clone)]
 pub struct Service {
     pub front: FrontDoor,
+    /// What can be asked about in SQL.
+    pub tables: Introspection,
     entities: Entities,
 }
 
@@ -73,6 +83,7 @@ impl Service {
         }
         Service {
             front: FrontDoor::new(router, health),
+            tables: Introspection::new(entities.clone(), catalog),
             entities,
         }
     }

@@ -75,7 +75,7 @@ impl Router {
     /// One request, one answer.
     pub(crate) async fn call(&self, ask: Ask) -> Result<Answer, Refusal> {
         let outcome = match ask.service.kind {
-            Kind::Action => action::unary(&ask).await?,
+            Kind::Action => action::unary(&ask, self.rules().answer).await?,
             Kind::EventSourced | Kind::Value => {
                 let id = entity_id(&ask)?;
                 let command = (&ask.command, ask.payload.clone());

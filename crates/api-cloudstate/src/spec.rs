@@ -47,6 +47,8 @@ pub(crate) struct Service {
     /// How long an entity that has nothing to do stays active.
     pub(crate) passivation: Duration,
     pub(crate) methods: BTreeMap<String, Arc<Command>>,
+    /// Python's SDK takes snapshots and cannot load them: its entities are given all their events.
+    pub(crate) loads_snapshots: bool,
 }
 
 /// A method of a service.
@@ -81,6 +83,13 @@ pub struct Rules {
     pub cors_origins: Vec<String>,
 }
 
+impl Service {
+    /// Whether its entities are kept under that persistence id.
+    pub(crate) fn keeps(&self, persistence_id: &str) -> bool {
+        self.kind != Kind::Action && self.persistence_id == persistence_id
+    }
+}
+
 impl Default for Rules {
     fn default() -> Rules {
         Rules {
@@ -106,6 +115,7 @@ impl Spec {
         for entity in &spec.entities {
             let reader = Reader {
                 function,
+                library: &info.support_library_name,
                 dialect,
                 entity,
                 rules,
@@ -165,6 +175,7 @@ pub(crate) fn shared(one: &Service, other: &Service) -> String {
 
 struct Reader<'a> {
     function: &'a Function,
+    library: &'a str,
     dialect: Dialect,
     entity: &'a Entity,
     rules: &'a Rules,
@@ -192,6 +203,7 @@ impl Reader<'_> {
             persistence_id: self.persistence_id(kind)?,
             passivation: self.passivation(),
             methods,
+            loads_snapshots: self.library != "cloudstate-python-support",
         };
         Ok((service, described))
     }

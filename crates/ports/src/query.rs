@@ -1,10 +1,12 @@
 //! Questions in SQL, read-only: [`Tables`] is what is asked about, [`Sql`] who answers. A family has the one, an engine is the
-//! other, and neither knows the other's kind.
+//! other, and neither knows the other's kind. How a family writes its tables down is in [`listed`].
 
 use async_trait::async_trait;
 use base::Result;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+
+pub mod listed;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +48,11 @@ pub enum Value {
 /// By what a scan can be narrowed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Narrows {
+    /// What is the only one of its name.
     Id,
+    /// What has many keys: a service, or the persistence id that entities are kept under.
     Service,
+    /// What is the only one of its name in a service, or below a persistence id.
     Key,
 }
 

@@ -128,7 +128,7 @@ impl Failed {
         }
         if late {
             let message = format!(
-                "the question took longer than {} s: narrow it down by id, service or key",
+                "the question took longer than {} s: narrow it down by id, by service and key, or by persistence id and entity",
                 limits::QUERY_TIME_MAX.as_secs()
             );
             return Error::new(codes::DEADLINE_EXCEEDED, message);

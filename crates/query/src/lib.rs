@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `dialect` | their SQL becomes SQLite's |
+//! | `several` | tables of several families as one list |
 //! | `table` | tables of the outside as SQLite sees them |
 //! | `functions` | functions that SQLite has not |
 //! | `catalog` | `information_schema` |
@@ -27,10 +28,13 @@ mod catalog;
 mod connection;
 mod dialect;
 mod functions;
+mod several;
 mod table;
 
 #[cfg(test)]
 mod tests;
+
+pub use several::Several;
 
 use connection::Connection;
 

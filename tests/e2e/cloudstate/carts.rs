@@ -3,7 +3,7 @@
 use serde_json::json;
 use tonic::Code;
 
-use super::function::{GO, PYTHON, Sdk};
+use super::function::{GO, PYTHON, PYTHON_WITH_SNAPSHOTS, Sdk};
 use super::world::{Grpc, World};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -280,5 +280,22 @@ async fn idle_entities_are_passivated() {
                 sdk.name
             );
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_sdk_that_cannot_load_snapshots_is_given_all_events() {
+    let world = World::start_with(
+        &PYTHON_WITH_SNAPSHOTS,
+        "entities: { passivation_timeout_ms: 100 }",
+    )
+    .await;
+    let mut grpc = world.grpc().await;
+    for count in 1..8 {
+        grpc.call::<_, ()>(ADD, item("s", "foo", 1))
+            .await
+            .expect("it is added");
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        assert_eq!(cart(&mut grpc, "s").await.lines(), [("foo", count)]);
     }
 }

@@ -166,6 +166,13 @@ pub(crate) async fn judge(world: &World, record: &Record) {
         }
         let known = |product: &&str| tried.iter().any(|(name, _)| name == product);
         assert!(counts.keys().all(known), "{cart}: {counts:?}");
+        // The journal has no gaps, and one event for each product.
+        let question = format!(
+            "SELECT sequence FROM entity_events WHERE persistence_id = 'shopping-cart' AND entity_id = '{cart}' ORDER BY sequence"
+        );
+        let events = world.sql(&question).await;
+        let events: Vec<u64> = events.iter().filter_map(|row| row["sequence"].as_u64()).collect();
+        assert_eq!(events, (1..=counts.len() as u64).collect::<Vec<_>>(), "{cart}");
         acknowledged += tried.iter().filter(|(_, acknowledged)| *acknowledged).count();
     }
     println!("{acknowledged} adds were acknowledged");

@@ -13,6 +13,7 @@ pub(crate) struct Sdk {
     built: &'static str,
     advice: &'static str,
     command: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
     /// How the SDK wraps what its users say of a failure.
     pub(crate) failure: fn(&str) -> String,
     /// What a client hears when a handler throws.
@@ -25,6 +26,7 @@ pub(crate) const JAVASCRIPT: Sdk = Sdk {
     built: "node_modules/cloudstate",
     advice: "npm ci",
     command: &["node", "index.js"],
+    environment: &[],
     failure: str::to_owned,
     crash: "Error handling command 'AddItem': Error: crashed as asked",
 };
@@ -35,8 +37,15 @@ pub(crate) const PYTHON: Sdk = Sdk {
     built: "venv/bin/python",
     advice: "python3 -m venv venv && venv/bin/pip install --no-deps -r requirements.txt",
     command: &["venv/bin/python", "cart.py"],
+    environment: &[],
     failure: |text| format!("['{text}']"),
     crash: "['crashed as asked']",
+};
+
+/// It sends a snapshot with the fifth event, if it was given four, and can load none.
+pub(crate) const PYTHON_WITH_SNAPSHOTS: Sdk = Sdk {
+    environment: &[("SNAPSHOT_EVERY", "5")],
+    ..PYTHON
 };
 
 pub(crate) const GO: Sdk = Sdk {
@@ -45,6 +54,7 @@ pub(crate) const GO: Sdk = Sdk {
     built: "target/functions",
     advice: "go build -o target/functions .",
     command: &["target/functions"],
+    environment: &[],
     failure: str::to_owned,
     crash: "Unexpected entity failure",
 };
@@ -62,7 +72,7 @@ impl Function {
     /// On a free port.
     pub(crate) async fn start(sdk: &Sdk, work: &Path) -> Function {
         for _ in 0..STARTS_MAX {
-            if let Some(function) = Function::start_at(sdk, work, tests::sdk::free_port()).await {
+            if let Some(function) = Function::start_at(sdk, work, tests::sdk::lasting_port()).await {
                 return function;
             }
         }
@@ -86,6 +96,7 @@ impl Function {
         };
         let mut child = Command::new(program)
             .args(&sdk.command[1..])
+            .envs(sdk.environment.iter().copied())
             .env("HOST", "127.0.0.1")
             .env("PORT", port.to_string())
             .current_dir(folder)

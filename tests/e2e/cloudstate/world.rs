@@ -82,6 +82,7 @@ impl World {
             .method(method)
             .uri(format!("http://{host}{path}"))
             .header("content-type", "application/json")
+            .header("accept", "application/json")
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .expect("a request");
         let asked = async {
@@ -110,6 +111,19 @@ impl World {
         let (status, text) = self.call("GET", path, "").await;
         assert_eq!(status, 200, "{text}");
         serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Rows of an answer to a question.
+    pub(crate) async fn sql(&self, question: &str) -> Vec<Value> {
+        let body = serde_json::json!({ "query": question }).to_string();
+        let answer = self.http("POST", &self.belay.admin, "/query", &body).await;
+        let (status, text) = answer.expect("an answer");
+        assert_eq!(status, 200, "{question}: {text}");
+        let mut json: Value = serde_json::from_str(&text).expect("JSON");
+        match json["rows"].take() {
+            Value::Array(rows) => rows,
+            other => panic!("{question}: {other}"),
+        }
     }
 
     pub(crate) async fn grpc(&self) -> Grpc {

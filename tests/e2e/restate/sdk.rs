@@ -185,7 +185,7 @@ impl Program {
     /// On a free port.
     pub(super) async fn start(sdk: &Sdk, work: &std::path::Path) -> Program {
         for _ in 0..STARTS_MAX {
-            if let Some(program) = Program::start_at(sdk, work, tests::sdk::free_port()).await {
+            if let Some(program) = Program::start_at(sdk, work, tests::sdk::lasting_port()).await {
                 return program;
             }
         }

@@ -74,6 +74,9 @@ impl Entity {
     }
 
     async fn activate<K: Kind>(&mut self) -> Ended {
+        if let Some(next) = &self.next {
+            self.service = next.service.clone();
+        }
         let function = self.service.function.clone();
         let _place = function.places().take().await;
         let mut open = match self.open::<K>().await {
@@ -96,7 +99,7 @@ impl Entity {
     /// With everything said that was stored.
     async fn open<K: Kind>(&mut self) -> Result<Open<K>, Refusal> {
         let engine = self.entities.engine().clone();
-        let kept = K::kept(&*engine, &self.address, &self.service.name, &self.id).await?;
+        let kept = K::kept(&*engine, &self.address, &self.service, &self.id).await?;
         let mut stream = Stream::<K>::open(self.service.function.channel());
         stream.say(kept.init).await;
         let mut said = kept.snapshot;
@@ -125,13 +128,13 @@ impl Entity {
     }
 
     async fn replay<K: Kind>(&self, stream: &mut Stream<K>, event: K::In) -> Result<(), Refusal> {
-        let said = stream.say(event);
+        let said = timeout(self.router.rules().answer, stream.say(event));
         let heard = tokio::select! {
             biased;
             heard = stream.next() => heard,
-            said = timeout(self.router.rules().answer, said) => {
-                return said.map_err(|_| self.late());
-            }
+            said = said => return said.map_err(|_| self.late()),
+            // A function without a place for it does not read.
+            never = self.service.function.places().ask_for_room() => match never {},
         };
         Err(self.broken::<K>(heard))
     }
@@ -151,7 +154,12 @@ impl Entity {
             }
             if let Some(heard) = open.stream.next().now_or_never() {
                 self.next = Some(asked);
-                return self.unasked(heard);
+                if let Some(Ok(_)) = heard {
+                    let refusal = self.broken::<K>(heard);
+                    self.answer_next(Err(refusal));
+                    return Ended::Crashed;
+                }
+                return Ended::Gracefully;
             }
             if let Err(ended) = self.command(open, asked).await {
                 return ended;
@@ -204,8 +212,8 @@ impl Entity {
             metadata: None,
         };
         self.next = Some(asked);
-        open.stream.say(K::command(command)).await;
-        let Ok(heard) = timeout(self.router.rules().answer, self.hear(open)).await else {
+        let said = open.stream.say(K::command(command));
+        let Ok(heard) = timeout(self.router.rules().answer, self.hear(open, said)).await else {
             self.answer_next(Err(self.late()));
             return Err(Ended::Crashed);
         };
@@ -218,15 +226,24 @@ impl Entity {
         self.take(open, K::said(message)).await
     }
 
-    async fn hear<K: Kind>(&self, open: &mut Open<K>) -> Option<Result<K::Out, Status>> {
-        if open.has_answered {
-            return open.stream.next().await;
-        }
-        let places = self.service.function.places();
+    /// What comes, also while there is still something to say: a function may have stopped reading.
+    async fn hear<K: Kind>(
+        &self,
+        open: &mut Open<K>,
+        said: impl Future<Output = ()>,
+    ) -> Option<Result<K::Out, Status>> {
+        let has_answered = open.has_answered;
+        let asking = async {
+            said.await;
+            match has_answered {
+                true => std::future::pending().await,
+                false => self.service.function.places().ask_for_room().await,
+            }
+        };
         tokio::select! {
             biased;
             heard = open.stream.next() => heard,
-            never = places.ask_for_room() => match never {},
+            never = asking => match never {},
         }
     }
 
@@ -239,7 +256,7 @@ impl Entity {
                 changed,
             } => (command, action, effects, changed),
             Said::Failure(failure) => return self.fail(open, failure).await,
-            Said::Nothing => return Err(self.crash::<K>("message")),
+            Said::Nothing => return Err(self.crash::<K>(K::EMPTY)),
         };
         if command != open.command {
             return Err(self.crash::<K>("reply"));
@@ -287,18 +304,17 @@ impl Entity {
                 Err(_) => Ok(()),
             };
         }
-        let Failure {
-            command_id,
-            description,
-            ..
-        } = failure;
+        self.warn(&failure);
+        Err(self.crash::<K>("failure"))
+    }
+
+    fn warn(&self, failure: &Failure) {
         tracing::warn!(
             entity = self.name(),
-            command_id,
-            description,
+            command_id = failure.command_id,
+            description = failure.description,
             "the user function has failed an entity"
         );
-        Err(self.crash::<K>("failure"))
     }
 
     fn crash<K: Kind>(&mut self, what: &str) -> Ended {
@@ -309,7 +325,17 @@ impl Entity {
     /// The stream is over, or has said something while nothing was asked.
     fn broken<K: Kind>(&self, heard: Option<Result<K::Out, Status>>) -> Refusal {
         match heard {
-            Some(Ok(_)) => Refusal::Failed(format!("Unexpected {} message", K::NAME)),
+            Some(Ok(message)) => {
+                let what = match K::said(message) {
+                    Said::Reply { .. } => "reply",
+                    Said::Failure(failure) => {
+                        self.warn(&failure);
+                        "failure"
+                    }
+                    Said::Nothing => K::EMPTY,
+                };
+                Refusal::Failed(format!("Unexpected {} {what}", K::NAME))
+            }
             None => Refusal::Failed(format!("Unexpected {} termination", K::NAME)),
             Some(Err(status)) => {
                 if let Some(why) = function::not_connected(&status) {

@@ -1,5 +1,6 @@
 //! How event sourced and value entities differ.
 
+use crate::spec::Service;
 use async_trait::async_trait;
 use base::Result;
 use machines::engine::PartScan;
@@ -72,8 +73,15 @@ pub(super) trait Kind: Send + Sync + 'static {
     const PATH: &'static str;
     /// As it stands in the reference's texts.
     const NAME: &'static str;
+    /// What an empty message is called there.
+    const EMPTY: &'static str;
 
-    async fn kept(engine: &dyn Engine, address: &Address, service: &str, id: &str) -> Result<Kept<Self::In>>;
+    async fn kept(
+        engine: &dyn Engine,
+        address: &Address,
+        service: &Service,
+        id: &str,
+    ) -> Result<Kept<Self::In>>;
 
     /// `None`: this kind has none.
     fn event(sequence: u64, payload: Payload) -> Option<Self::In>;
@@ -92,18 +100,28 @@ impl Kind for EventSourced {
 
     const PATH: &'static str = "/cloudstate.eventsourced.EventSourced/handle";
     const NAME: &'static str = "entity";
+    const EMPTY: &'static str = "message";
 
-    async fn kept(engine: &dyn Engine, address: &Address, service: &str, id: &str) -> Result<Kept<Self::In>> {
+    async fn kept(
+        engine: &dyn Engine,
+        address: &Address,
+        service: &Service,
+        id: &str,
+    ) -> Result<Kept<Self::In>> {
         let Reply::Look { head, kept } = Query::Snapshot.ask(engine, address).await? else {
             return Err(strange());
         };
-        let head = head.unwrap_or_default();
+        let mut head = head.unwrap_or_default();
+        let kept = kept.filter(|_| service.loads_snapshots);
+        if kept.is_none() {
+            head.snapshot_sequence = 0;
+        }
         let snapshot = kept.map(|payload| es::EventSourcedSnapshot {
             snapshot_sequence: head.snapshot_sequence.cast_signed(),
             snapshot: Some(any(payload)),
         });
         let init = es::EventSourcedInit {
-            service_name: service.to_owned(),
+            service_name: service.name.clone(),
             entity_id: id.to_owned(),
             snapshot,
         };
@@ -162,13 +180,19 @@ impl Kind for Value {
 
     const PATH: &'static str = "/cloudstate.valueentity.ValueEntity/handle";
     const NAME: &'static str = "Value entity";
+    const EMPTY: &'static str = "failure";
 
-    async fn kept(engine: &dyn Engine, address: &Address, service: &str, id: &str) -> Result<Kept<Self::In>> {
+    async fn kept(
+        engine: &dyn Engine,
+        address: &Address,
+        service: &Service,
+        id: &str,
+    ) -> Result<Kept<Self::In>> {
         let Reply::Look { head, kept } = Query::Look.ask(engine, address).await? else {
             return Err(strange());
         };
         let init = ve::ValueEntityInit {
-            service_name: service.to_owned(),
+            service_name: service.name.clone(),
             entity_id: id.to_owned(),
             state: Some(ve::ValueEntityInitState { value: kept.map(any) }),
         };
@@ -262,4 +286,16 @@ pub(super) fn payload(any: Any) -> Payload {
 
 fn strange() -> base::Error {
     base::Error::new(base::codes::INTERNAL, "an entity has answered something else")
+}
+
+/// What fuzzers say on either stream, up to what would be stored.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn heard(bytes: &[u8]) {
+    let events = es::EventSourcedStreamOut::decode(bytes).map(EventSourced::said);
+    let value = ve::ValueEntityStreamOut::decode(bytes).map(Value::said);
+    for said in [events, value].into_iter().flatten() {
+        if let Said::Reply { changed, .. } = said {
+            let _ = changed.change(7);
+        }
+    }
 }

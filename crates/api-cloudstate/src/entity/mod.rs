@@ -14,6 +14,7 @@ use base::{Error, codes, limits, task};
 use bytes::Bytes;
 use machines::{Address, Engine};
 use parking_lot::Mutex;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use wire::cloudstate::{ClientAction, SideEffect};
 
@@ -26,6 +27,8 @@ mod kind;
 mod places;
 mod stream;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use kind::heard;
 pub(crate) use places::Places;
 
 /// All active entities of this process.
@@ -34,18 +37,14 @@ pub(crate) struct Entities(Arc<Shared>);
 
 struct Shared {
     engine: Arc<dyn Engine>,
-    active: Mutex<HashMap<Address, Active>>,
-}
-
-#[derive(Clone)]
-struct Active {
-    commands: mpsc::Sender<Asked>,
-    /// Whose it is: after another discovery it may be another one.
-    service: Arc<Service>,
+    /// Where their commands go.
+    active: Mutex<HashMap<Address, mpsc::Sender<Asked>>>,
 }
 
 /// A command that waits for its entity.
 pub(crate) struct Asked {
+    /// As it was discovered last.
+    service: Arc<Service>,
     command: Arc<Command>,
     payload: Bytes,
     answer: oneshot::Sender<Result<Outcome, Refusal>>,
@@ -77,11 +76,12 @@ impl Entities {
         let address = Address::entity(&service.persistence_id, id);
         let (answer, answered) = oneshot::channel();
         let asked = Asked {
+            service: service.clone(),
             command: command.clone(),
             payload,
             answer,
         };
-        self.queue(router, service, (&address, id), asked)?;
+        self.queue(router, (&address, id), asked)?;
         match answered.await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::new(
@@ -92,65 +92,39 @@ impl Entities {
         }
     }
 
-    fn queue(
-        &self,
-        router: &Router,
-        service: &Arc<Service>,
-        (address, id): (&Address, &str),
-        asked: Asked,
-    ) -> Result<(), Refusal> {
+    fn queue(&self, router: &Router, (address, id): (&Address, &str), asked: Asked) -> Result<(), Refusal> {
         let mut active = self.0.active.lock();
-        if let Some(known) = active.get(address) {
-            let same = Arc::ptr_eq(&known.service, service);
-            match known.commands.try_send(asked) {
-                Ok(()) if same => return Ok(()),
-                // What the function has become since: the entity ends when its commands are done.
+        let asked = match active.get(address) {
+            None => asked,
+            Some(commands) => match commands.try_send(asked) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    let waiting = limits::ENTITY_COMMANDS_WAITING_MAX;
-                    let name = &service.persistence_id;
+                // Its task has gone down with a panic.
+                Err(TrySendError::Closed(asked)) => asked,
+                Err(TrySendError::Full(asked)) => {
+                    let (waiting, name) =
+                        (limits::ENTITY_COMMANDS_WAITING_MAX, &asked.service.persistence_id);
                     let message = format!("{waiting} commands wait for entity {name}/{id} already");
                     return Err(Error::new(codes::ENTITY_BUSY, message).into());
                 }
-                // Its task has gone down with a panic.
-                Err(mpsc::error::TrySendError::Closed(lost)) => {
-                    self.activate(&mut active, router, service, (address, id), lost);
-                    return Ok(());
-                }
-            }
-        }
+            },
+        };
         if active.len() >= limits::ENTITIES_ACTIVE_MAX {
             let message = format!("{} entities are active already", active.len());
             return Err(Error::new(codes::ENTITY_BUSY, message).into());
         }
-        self.activate(&mut active, router, service, (address, id), asked);
-        Ok(())
-    }
-
-    fn activate(
-        &self,
-        active: &mut HashMap<Address, Active>,
-        router: &Router,
-        service: &Arc<Service>,
-        (address, id): (&Address, &str),
-        first: Asked,
-    ) {
         let (commands, waiting) = mpsc::channel(limits::ENTITY_COMMANDS_WAITING_MAX);
-        let known = Active {
-            commands,
-            service: service.clone(),
-        };
-        active.insert(address.clone(), known);
+        active.insert(address.clone(), commands);
         let entity = active::Entity {
             entities: self.clone(),
             router: router.clone(),
-            service: service.clone(),
+            service: asked.service.clone(),
             address: address.clone(),
             id: id.to_owned(),
             waiting,
-            next: Some(first),
+            next: Some(asked),
         };
         drop(task::spawn("entity", entity.run()));
+        Ok(())
     }
 
     /// `false`: somebody wants something of it again.
@@ -169,6 +143,18 @@ impl Entities {
 
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
         &self.0.engine
+    }
+
+    pub(crate) fn is_active(&self, address: &Address) -> bool {
+        self.0.active.lock().contains_key(address)
+    }
+
+    /// Commands that wait behind others.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        let active = self.0.active.lock();
+        let waiting = |queue: &mpsc::Sender<Asked>| queue.max_capacity() - queue.capacity();
+        active.values().map(waiting).sum()
     }
 
     /// How many are active.

@@ -90,6 +90,10 @@ impl Descriptors {
         })
     }
 
+    pub(crate) fn message(&self, full_name: &str) -> Option<MessageDescriptor> {
+        self.pool.get_message_by_name(full_name)
+    }
+
     fn key_fields(&self, input: &MessageDescriptor) -> Vec<FieldDescriptor> {
         let fields = input.fields();
         let is_key = |field: &FieldDescriptor| options::is_entity_key(&self.options.of(field.full_name()));

@@ -1,4 +1,4 @@
-//! Random and damaged bytes: nothing may panic, whatever they are.
+//! Descriptors that no compiler writes: nothing may panic, whatever they are. Damaged bytes are in `crate::fuzz`.
 
 use prost::Message;
 use prost_types::{FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions};
@@ -7,7 +7,6 @@ use super::descriptors::Descriptors;
 use super::keys::Keys;
 use super::request::{self, Request};
 use super::router::Routes;
-use super::template::Template;
 use super::{answer, testing};
 
 const PROTO: &str = r#"
@@ -19,8 +18,6 @@ const PROTO: &str = r#"
     }
     enum E { A = 0; B = 1; }
     service S { rpc Call(M) returns (M) { option (google.api.http) = { get: "/a/{id}" }; } rpc Post(M) returns (M); }"#;
-
-const LETTERS: &[u8] = b"/{}*:=.ab_1%+{}//**";
 
 struct Random(fastrand::Rng);
 
@@ -35,58 +32,6 @@ impl Random {
     fn bytes(&mut self, longest: usize) -> Vec<u8> {
         let length = self.0.usize(..=longest);
         (0..length).map(|_| self.0.u8(..)).collect()
-    }
-
-    /// Some bytes changed, and sometimes the end or the middle missing.
-    fn damaged(&mut self, sample: &[u8]) -> Vec<u8> {
-        let mut bytes = sample.to_vec();
-        for _ in 0..self.0.usize(1..4) {
-            if bytes.is_empty() {
-                return bytes;
-            }
-            let at = self.0.usize(..bytes.len());
-            match self.0.u8(..8) {
-                0 => bytes.truncate(at),
-                1 => drop(bytes.remove(at)),
-                2 => bytes[at] = self.0.u8(..),
-                _ => bytes[at] ^= 1 << self.0.u8(..8),
-            }
-        }
-        bytes
-    }
-
-    fn text(&mut self) -> String {
-        let length = self.0.usize(..16);
-        let letters = (0..length).map(|_| LETTERS[self.0.usize(..LETTERS.len())]);
-        String::from_utf8(letters.collect()).expect("ASCII")
-    }
-}
-
-#[test]
-fn templates_never_panic() {
-    let mut random = Random::new();
-    for _ in 0..20_000 {
-        let (template, path) = (random.text(), random.text());
-        if let Ok(template) = Template::parse(&template) {
-            let _ = template.matched(&path);
-        }
-    }
-}
-
-#[test]
-fn descriptor_sets_never_panic() {
-    let mut random = Random::new();
-    let set = testing::compiled(&[("t.proto", &testing::file(PROTO))]);
-    let own = set.files.len() - 1;
-    for _ in 0..500 {
-        let _ = Descriptors::build(&random.bytes(200));
-        let mut damaged = set.clone();
-        damaged.files[own] = random.damaged(&set.files[own]);
-        use_all(&damaged.encode_to_vec(), &mut random);
-        let mut any = set.clone();
-        let at = random.0.usize(..any.files.len());
-        any.files[at] = random.damaged(&set.files[at]);
-        use_all(&any.encode_to_vec(), &mut random);
     }
 }
 
@@ -166,28 +111,6 @@ fn use_all(set: &[u8], random: &mut Random) -> bool {
         );
     }
     true
-}
-
-#[test]
-fn payloads_and_requests_never_panic() {
-    let mut random = Random::new();
-    let routes = testing::routes(PROTO);
-    let method = testing::method(PROTO);
-    let keys = Keys::of(&method).expect("keys");
-    let sample = b"\x0a\x02id\x10\x07\x1a\x07\x0a\x01k\x12\x02\x10\x09\x22\x02\x00\x01\x2a\x02\x10\x05\x3a\x02\x0a\x00";
-    let json = br#"{"id":"x","n":"7","map":{"k":{"n":1.5e3}},"list":["B",1],"inner":{"f":"NaN"},"at":"2020-01-01T00:00:00Z",
-        "any":{"@type":"x/t.M","id":"y"},"struct":{"a":[null,1]},"wrapped":2.5,"value":[{}]}"#;
-    for _ in 0..20_000 {
-        let bytes = random.bytes(40);
-        let _ = keys.entity_id(&bytes);
-        let payload = random.damaged(sample);
-        let _ = keys.entity_id(&payload);
-        let query = String::from_utf8_lossy(
-            &random.damaged(b"n=1&map.a=2&inner.inner.n=3&list=B&wrapped=1.5&at=2020"),
-        )
-        .into_owned();
-        call(&routes, &payload, &random.damaged(json), &query);
-    }
 }
 
 fn call(routes: &Routes, payload: &[u8], body: &[u8], query: &str) {

@@ -28,12 +28,12 @@ pub(crate) mod request;
 mod text;
 
 pub(crate) mod answer;
-mod printer;
+pub(crate) mod printer;
 
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fmt;
 

@@ -45,13 +45,13 @@ impl FileResolver for Sources {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Set {
+pub(crate) struct Set {
     #[prost(bytes = "vec", repeated, tag = "1")]
-    pub(super) files: Vec<Vec<u8>>,
+    pub(crate) files: Vec<Vec<u8>>,
 }
 
 /// The encoded files of `sources` and of all they import, dependencies first.
-pub(super) fn compiled(sources: &[(&'static str, &str)]) -> Set {
+pub(crate) fn compiled(sources: &[(&'static str, &str)]) -> Set {
     let mut all: Vec<_> = sources
         .iter()
         .map(|(name, source)| (*name, (*source).to_owned()))
@@ -77,26 +77,26 @@ pub(super) fn compiled(sources: &[(&'static str, &str)]) -> Set {
 }
 
 /// One proto3 file of package `t` with all imports.
-pub(super) fn file(body: &str) -> String {
+pub(crate) fn file(body: &str) -> String {
     format!("syntax = \"proto3\"; package t; {IMPORTS} {body}")
 }
 
-pub(super) fn descriptors(body: &str) -> Descriptors {
+pub(crate) fn descriptors(body: &str) -> Descriptors {
     let set = compiled(&[("t.proto", &file(body))]);
     Descriptors::build(&set.encode_to_vec()).expect("descriptors")
 }
 
 /// The service `t.S`.
-pub(super) fn service(body: &str) -> Service {
+pub(crate) fn service(body: &str) -> Service {
     descriptors(body).service("t.S").expect("service t.S")
 }
 
 /// The first method of `t.S`.
-pub(super) fn method(body: &str) -> std::sync::Arc<Method> {
+pub(crate) fn method(body: &str) -> std::sync::Arc<Method> {
     let service = service(body);
     std::sync::Arc::clone(service.methods.first().expect("a method"))
 }
 
-pub(super) fn routes(body: &str) -> Routes {
+pub(crate) fn routes(body: &str) -> Routes {
     Routes::new(&[service(body)]).expect("routes")
 }

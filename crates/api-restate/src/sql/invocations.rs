@@ -1,5 +1,6 @@
 //! Invocations: how they stand.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use base::Result;
@@ -8,7 +9,6 @@ use machines::invocation::Id;
 use machines::invocation::rows::{Ended, Retry, Status, TargetKind, Trouble};
 use ports::query::{Filter, Kind, Page, Value};
 use serde_json::json;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::objects::partition_key;
 use super::walk::{self, Invocation};
@@ -152,8 +152,8 @@ pub(super) static EVENTS: [Col<One>; 6] = [
 ];
 
 impl Identified for One {
-    fn identify(&self, hash: &mut Xxh3) {
-        hash.update(&self.of.id.0);
+    fn identify(&self, hash: &mut dyn Hasher) {
+        hash.write(&self.of.id.0);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Journals, line by line.
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 
 use base::{Result, limits};
 use bytes::Bytes;
@@ -12,7 +13,6 @@ use ports::query::{Filter, Kind, Page, Value};
 use prost::Message;
 use serde_json::{Value as Json, json};
 use wire::restate::appended as pb;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::invocations::command_name;
 use super::objects::partition_key;
@@ -77,9 +77,9 @@ pub(super) static COLUMNS: [Col<Written>; 16] = [
 ];
 
 impl Identified for Written {
-    fn identify(&self, hash: &mut Xxh3) {
-        hash.update(&self.id.0);
-        hash.update(&self.index.to_be_bytes());
+    fn identify(&self, hash: &mut dyn Hasher) {
+        hash.write(&self.id.0);
+        hash.write(&self.index.to_be_bytes());
     }
 }
 

@@ -15,9 +15,8 @@ use base::Result;
 use bytes::Bytes;
 use machines::Engine;
 use machines::engine::Survey;
-use ports::query::{Column, Filter, Kind, Narrows, Page, Row, Table, Tables, Value, View};
-
-use xxhash_rust::xxh3::Xxh3;
+use ports::query::listed::{self, Col, Identified, page};
+use ports::query::{Column, Filter, Narrows, Page, Table, Tables, Value, View};
 
 use crate::registry::{Book, Registry};
 
@@ -138,53 +137,13 @@ impl View for Moment {
     }
 }
 
-/// A column, and how it is read from a row.
-struct Col<R>(&'static str, Kind, fn(&R) -> Value);
-
 fn columns<R>(columns: &[Col<R>]) -> Vec<Column> {
-    let column = |Col(name, kind, _): &Col<R>| Column {
-        name,
-        kind: *kind,
-        narrows: match *name {
-            "id" => Some(Narrows::Id),
-            "target_service_name" | "service_name" => Some(Narrows::Service),
-            "target_service_key" | "service_key" => Some(Narrows::Key),
-            _ => None,
-        },
-    };
-    columns.iter().map(column).collect()
-}
-
-/// What tells a row from all others of its table.
-trait Identified {
-    fn identify(&self, hash: &mut Xxh3);
-}
-
-struct Listed<R: 'static> {
-    row: R,
-    columns: &'static [Col<R>],
-}
-
-impl<R: Identified + Send> Row for Listed<R> {
-    fn value(&self, column: usize) -> Value {
-        self.columns
-            .get(column)
-            .map_or(Value::Null, |Col(_, _, read)| read(&self.row))
-    }
-
-    fn number(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        self.row.identify(&mut hash);
-        hash.digest()
-    }
-}
-
-fn page<R: Identified + Send>(rows: Vec<R>, columns: &'static [Col<R>], next: Option<Bytes>) -> Page {
-    let listed = |row| Box::new(Listed { row, columns }) as Box<dyn Row>;
-    Page {
-        rows: rows.into_iter().map(listed).collect(),
-        next,
-    }
+    listed::columns(columns, |name| match name {
+        "id" => Some(Narrows::Id),
+        "target_service_name" | "service_name" => Some(Narrows::Service),
+        "target_service_key" | "service_key" => Some(Narrows::Key),
+        _ => None,
+    })
 }
 
 fn text(text: &str) -> Value {

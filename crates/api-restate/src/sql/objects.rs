@@ -1,12 +1,13 @@
 //! What is kept of virtual objects and workflows.
 
+use std::hash::Hasher;
+
 use base::Result;
 use bytes::Bytes;
 use machines::invocation::Id;
 use machines::invocation::rows::{self, Ended, Place, Promise};
 use machines::{Address, Stored};
 use ports::query::{Filter, Kind, Page, Value};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::walk::{self, OfObject, Rows};
 use super::{Col, Identified, Moment, or_null, page, some_time, text};
@@ -90,24 +91,18 @@ pub(super) static HOLDERS: [Col<OfObject>; 4] = [
 ];
 
 impl Identified for OfObject {
-    fn identify(&self, hash: &mut Xxh3) {
+    fn identify(&self, hash: &mut dyn Hasher) {
         // No text has that byte.
         for text in [&self.service, &self.key] {
-            hash.update(text.as_bytes());
-            hash.update(&[0xff]);
+            hash.write(text.as_bytes());
+            hash.write(&[0xff]);
         }
-        hash.update(&self.suffix);
-    }
-}
-
-impl Identified for (OfObject, Promise) {
-    fn identify(&self, hash: &mut Xxh3) {
-        self.0.identify(hash);
+        hash.write(&self.suffix);
     }
 }
 
 impl Identified for Waiting {
-    fn identify(&self, hash: &mut Xxh3) {
+    fn identify(&self, hash: &mut dyn Hasher) {
         self.row.identify(hash);
     }
 }

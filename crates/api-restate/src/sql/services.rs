@@ -1,9 +1,9 @@
 //! Deployments and services, from memory.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use ports::query::{Kind, Page, Value};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::{Col, Identified, page, text};
 use crate::manifest::ServiceKind;
@@ -26,15 +26,15 @@ pub(super) static DEPLOYMENTS: [Col<Arc<Deployment>>; 7] = [
     }),
 ];
 
-impl Identified for Arc<Deployment> {
-    fn identify(&self, hash: &mut Xxh3) {
-        hash.update(self.id.as_bytes());
+impl Identified for Deployment {
+    fn identify(&self, hash: &mut dyn Hasher) {
+        hash.write(self.id.as_bytes());
     }
 }
 
 impl Identified for Service {
-    fn identify(&self, hash: &mut Xxh3) {
-        hash.update(self.name.as_bytes());
+    fn identify(&self, hash: &mut dyn Hasher) {
+        hash.write(self.name.as_bytes());
     }
 }
 

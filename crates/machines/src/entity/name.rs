@@ -23,6 +23,13 @@ impl Address {
         bytes.freeze()
     }
 
+    /// The same, of entities of one persistence id.
+    pub fn entities_of(length: u16, persistence_id: &str) -> Bytes {
+        let mut bytes = BytesMut::from(&Address::entities(length)[..]);
+        put_text(&mut bytes, persistence_id);
+        bytes.freeze()
+    }
+
     /// The entity that this address is of: persistence id and id.
     pub fn entity_name(&self) -> Option<(&str, &str)> {
         let rest = self.bytes().strip_prefix(b"e")?;
@@ -52,6 +59,9 @@ mod tests {
     fn names_of_rows_begin_as_they_are_said_to() {
         let address = Address::entity("carts", "a");
         let length = u16::try_from(address.bytes().len()).expect("it is short");
-        assert!(Key::head(&address).bytes.starts_with(&Address::entities(length)));
+        let name = Key::head(&address).bytes;
+        assert!(name.starts_with(&Address::entities(length)));
+        assert!(name.starts_with(&Address::entities_of(length, "carts")));
+        assert!(!name.starts_with(&Address::entities_of(length, "cart")));
     }
 }

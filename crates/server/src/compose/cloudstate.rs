@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use api_cloudstate::{Rules, Service, Watcher};
 use base::Result;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::hosts::Hosts;
 use crate::admin::Readiness;
 use crate::admin::readiness::{Part, Weight};
 use crate::config::{Address, Config};
 use crate::serve::Web;
+use crate::telemetry::Metrics;
 
 pub(super) async fn start(config: Config, hosts: Hosts, readiness: Readiness) -> Result<Service> {
     let engine = Arc::new(hosts.main().await?);
@@ -60,4 +65,29 @@ pub(super) fn front_door(service: &Service) -> Web {
         let front = front.clone();
         Box::pin(async move { front.answer(request).await })
     }))
+}
+
+pub(super) fn measure(service: &Service, metrics: &Metrics) {
+    let active = Active(service.clone());
+    metrics.register(|registry| registry.register_collector(Box::new(active)));
+}
+
+/// How many entities have a stream to their user function, or wait for one.
+struct Active(Service);
+
+impl std::fmt::Debug for Active {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Active")
+    }
+}
+
+impl Collector for Active {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let (name, help) = (
+            "belay_entities_active",
+            "Entities that have a stream to their user function",
+        );
+        let encoded = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(self.0.active() as f64).encode(encoded)
+    }
 }

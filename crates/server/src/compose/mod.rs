@@ -8,6 +8,7 @@ use api_layotto::components::{Components, Live};
 use base::task::Tasks;
 use base::{Error, Result, codes};
 use drivers::derived::{Progress, Upkeep};
+use ports::query::Tables;
 use ports::{Context, Registry};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -29,6 +30,7 @@ mod listeners;
 mod partitions;
 mod reconfigure;
 mod restate;
+mod sql;
 mod topics;
 
 use components::Opener;
@@ -84,6 +86,7 @@ pub fn run(
     let (config, components, upkeep) = on(&io, open_all(opener.clone(), config))??;
     topics::measure(&upkeep, &metrics);
     partitions::measure(&hosts, &metrics);
+    cloudstate::measure(&cloudstate, &metrics);
     drop(spawn_on(&io, "component upkeep", keep_up(upkeep)));
 
     let live = Arc::new(Live::from_pointee(components));
@@ -133,13 +136,18 @@ fn families(
         &api_cloudstate::Service,
     ),
 ) -> Families {
+    let tables: Vec<Arc<dyn Tables>> = vec![
+        Arc::new(restate.tables.clone()),
+        Arc::new(cloudstate.tables.clone()),
+    ];
+    let restate_admin = sql::answered(restate.admin.clone(), tables);
     Families {
         layotto: layotto::grpc(config, live, Arc::new(composer)),
         primitives: atomix::primitives(config, atomix),
         control: atomix::control(atomix),
         ingress: restate::ingress(restate),
         functions: cloudstate::front_door(cloudstate),
-        admin: atomix::admin(atomix).merge(restate.admin.router()),
+        admin: atomix::admin(atomix).merge(restate_admin.router()),
     }
 }
 

@@ -22,20 +22,7 @@ pub(super) fn talker(configured: &Restate) -> Result<Talker> {
 
 pub(super) async fn start(configured: Restate, hosts: Hosts, talker: Talker) -> Result<Service> {
     let engine = Arc::new(hosts.main().await?);
-    let service = Service::start(engine, defaults(&configured), &talker).await?;
-    Ok(with_sql(service))
-}
-
-#[cfg(feature = "sql")]
-fn with_sql(mut service: Service) -> Service {
-    let engine = query::Engine::over(Arc::new(service.tables.clone()));
-    service.admin = service.admin.with_sql(Arc::new(engine));
-    service
-}
-
-#[cfg(not(feature = "sql"))]
-fn with_sql(service: Service) -> Service {
-    service
+    Service::start(engine, defaults(&configured), &talker).await
 }
 
 fn defaults(configured: &Restate) -> Defaults {

@@ -126,7 +126,11 @@ fn files_that_only_define_options_may_be_missing() {
         &set,
         &["t.proto imports cloudstate/eventing.proto, which is not in the set"],
     );
-    assert!(built.service("t.S").is_some());
+    let service = built.service("t.S").expect("the service");
+    assert_eq!(
+        options::message(&service.methods[0].options, 1081).as_deref(),
+        Some(b"\x0a\x05topic".as_slice())
+    );
     // What reflection shows no longer imports it.
     let shown = built.file_by_name("t.proto").expect("the file");
     let shown = FileDescriptorProto::decode(shown).expect("a file");

@@ -7,7 +7,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::admin::Admin;
-use super::{Common, Console, Exit, Failure, sql};
+use super::sql::{self, quoted};
+use super::{Common, Console, Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -60,7 +61,6 @@ pub(in crate::cli) struct List {
 
 impl List {
     fn query(&self) -> String {
-        let quoted = |text: &String| format!("'{}'", text.replace('\'', "''"));
         let mut query = "SELECT id, target, status, created_at, retry_count, completion_result, \
              COALESCE(completion_failure, last_failure) AS failure FROM sys_invocation"
             .to_owned();
@@ -74,7 +74,7 @@ impl List {
         };
         let mut conditions: Vec<_> = columns.into_iter().filter_map(wanted).collect();
         if !self.status.is_empty() {
-            let statuses: Vec<_> = self.status.iter().map(quoted).collect();
+            let statuses: Vec<_> = self.status.iter().map(|status| quoted(status)).collect();
             conditions.push(format!("status IN ({})", statuses.join(", ")));
         }
         if !conditions.is_empty() {

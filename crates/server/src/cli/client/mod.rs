@@ -19,6 +19,7 @@ mod console;
 mod payload;
 
 mod deployments;
+mod entities;
 mod id;
 mod invocations;
 mod lock;
@@ -76,7 +77,10 @@ pub(super) enum Command {
     /// List and look at invocations, and cancel, kill, pause, resume or purge them.
     #[command(subcommand)]
     Invocations(invocations::Command),
-    /// Ask a question in SQL: about invocations, journals, state, services.
+    /// List and look at entities of user functions: how they stand, and what they keep.
+    #[command(subcommand)]
+    Entities(entities::Command),
+    /// Ask a question in SQL: about invocations, journals, state, services, entities.
     ///
     /// `belay sql "SHOW TABLES"` lists the tables, `belay sql "DESCRIBE sys_invocation"` the columns of one. Nothing can be
     /// changed by it.
@@ -144,6 +148,7 @@ impl Command {
             Command::Stores(command) => command.common(),
             Command::Deployments(command) => command.common(),
             Command::Invocations(command) => command.common(),
+            Command::Entities(command) => command.common(),
             Command::Sql(ask) => ask.common(),
             Command::Status(status) => &status.common,
         }
@@ -160,6 +165,7 @@ impl Command {
             Command::Stores(command) => command.run(console).await,
             Command::Deployments(command) => command.run(console).await,
             Command::Invocations(command) => command.run(console).await,
+            Command::Entities(command) => command.run(console).await,
             Command::Sql(ask) => ask.run(console).await,
             Command::Status(status) => status.run(console).await,
         }

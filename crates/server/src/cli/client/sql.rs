@@ -1,4 +1,4 @@
-//! `belay sql`: questions about what durable execution keeps.
+//! `belay sql`: questions about what durable execution and entities keep.
 
 use std::fmt::{self, Display};
 
@@ -37,6 +37,11 @@ pub(super) async fn rows(admin: &Admin, query: &str) -> Result<Vec<Value>, Failu
         Value::Array(rows) => rows,
         _ => vec![],
     })
+}
+
+/// A text as a question has it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// For people a table, for programs an object per line.
