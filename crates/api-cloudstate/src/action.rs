@@ -8,7 +8,6 @@ use futures::{Stream, StreamExt};
 use http::uri::PathAndQuery;
 use prost_types::Any;
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 use wire::cloudstate::ClientAction;
@@ -16,8 +15,8 @@ use wire::cloudstate::action::{ActionCommand, ActionResponse, action_response};
 use wire::cloudstate::client_action::Action;
 
 use crate::entity::Outcome;
-use crate::error::{Refusal, not_ready};
-use crate::function::not_connected;
+use crate::error::Refusal;
+use crate::function::Line;
 use crate::routing::Ask;
 use crate::spec::Dialect;
 
@@ -33,7 +32,7 @@ pub(crate) async fn unary(ask: &Ask, patience: Duration) -> Result<Outcome, Refu
     let response = timeout(patience, asked).await.map_err(|_| late(ask, patience))?;
     response
         .map(|response| outcome(response.into_inner()))
-        .map_err(|status| refusal(ask, status))
+        .map_err(Refusal::from)
 }
 
 fn late(ask: &Ask, patience: Duration) -> Refusal {
@@ -52,7 +51,7 @@ pub(crate) async fn streamed_in(ask: &Ask, payloads: Payloads) -> Result<Outcome
     let response = client.client_streaming(commands, path, Codec::default()).await;
     response
         .map(|response| outcome(response.into_inner()))
-        .map_err(|status| refusal(ask, status))
+        .map_err(Refusal::from)
 }
 
 pub(crate) async fn streamed_out(ask: &Ask) -> Result<Streaming<ActionResponse>, Refusal> {
@@ -60,34 +59,30 @@ pub(crate) async fn streamed_out(ask: &Ask) -> Result<Streaming<ActionResponse>,
     let response = client
         .server_streaming(Request::new(whole(ask)), path, Codec::default())
         .await;
-    response
-        .map(tonic::Response::into_inner)
-        .map_err(|status| refusal(ask, status))
+    response.map(tonic::Response::into_inner).map_err(Refusal::from)
 }
 
 pub(crate) async fn streamed(ask: &Ask, payloads: Payloads) -> Result<Streaming<ActionResponse>, Refusal> {
     let (mut client, path) = client(ask, "handleStreamed").await?;
     let commands = Request::new(commands(ask, payloads));
     let response = client.streaming(commands, path, Codec::default()).await;
-    response
-        .map(tonic::Response::into_inner)
-        .map_err(|status| refusal(ask, status))
+    response.map(tonic::Response::into_inner).map_err(Refusal::from)
 }
 
-async fn client(ask: &Ask, method: &str) -> Result<(tonic::client::Grpc<Channel>, PathAndQuery), Refusal> {
+async fn client(ask: &Ask, method: &str) -> Result<(tonic::client::Grpc<Line>, PathAndQuery), Refusal> {
     let service = match ask.service.dialect {
         Dialect::L => crate::spec::FUNCTION,
         Dialect::N => crate::spec::ACTION,
     };
     let path = PathAndQuery::try_from(format!("/{service}/{method}"))
         .map_err(|_| Refusal::invalid(format!("{method} is no method")))?;
-    let mut client = tonic::client::Grpc::new(ask.service.function.channel())
+    let mut client = tonic::client::Grpc::new(ask.service.function.here().await?)
         .max_decoding_message_size(limits::FUNCTION_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
     client
         .ready()
         .await
-        .map_err(|cause| refusal(ask, not_ready(cause)))?;
+        .map_err(|cause| ask.service.function.unreachable(&cause))?;
     Ok((client, path))
 }
 
@@ -152,12 +147,5 @@ pub(crate) fn outcome(response: ActionResponse) -> Outcome {
     Outcome {
         action: action.map(|action| ClientAction { action: Some(action) }),
         effects: response.side_effects,
-    }
-}
-
-pub(crate) fn refusal(ask: &Ask, status: Status) -> Refusal {
-    match not_connected(&status) {
-        Some(why) => ask.service.function.unreachable(&why).into(),
-        None => Refusal::Status(status.code(), status.message().to_owned()),
     }
 }

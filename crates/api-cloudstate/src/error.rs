@@ -21,6 +21,12 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Refusal {
+        Refusal::Status(status.code(), status.message().to_owned())
+    }
+}
+
 impl Refusal {
     pub(crate) fn invalid(message: impl Into<String>) -> Refusal {
         Error::new(codes::INVALID_ARGUMENT, message).into()
@@ -59,8 +65,8 @@ impl From<Refusal> for Status {
     }
 }
 
-/// Of a channel that has no connection.
-pub(crate) fn not_ready(cause: tonic::transport::Error) -> Status {
+/// Of a connection that has ended.
+pub(crate) fn not_ready(cause: hyper::Error) -> Status {
     Status::from_error(cause.into())
 }
 

@@ -1,12 +1,13 @@
 //! A user function: where it is, connections to it, and what is said to those who run it.
 
-use std::error::Error as _;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use base::cork::Corked;
 use base::{Error, codes, limits, task};
 use futures::future::BoxFuture;
+use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -16,9 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
 use wire::cloudstate::UserFunctionError;
 use wire::cloudstate::entity_discovery_client::EntityDiscoveryClient;
 
@@ -30,8 +29,9 @@ pub(crate) struct Function(Arc<Shared>);
 struct Shared {
     /// Host and port.
     authority: String,
-    /// One for each runtime, so that a call changes no thread.
-    channels: Mutex<Vec<(tokio::runtime::Id, Channel)>>,
+    /// One for each runtime.
+    lines: Mutex<HashMap<tokio::runtime::Id, Line>>,
+    connecting: tokio::sync::Mutex<()>,
     places: Places,
     /// Reports on their way.
     reports: Arc<Semaphore>,
@@ -41,7 +41,8 @@ impl Function {
     pub(crate) fn at(authority: &str) -> Function {
         Function(Arc::new(Shared {
             authority: authority.to_owned(),
-            channels: Mutex::default(),
+            lines: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
             places: Places::default(),
             reports: Arc::new(Semaphore::new(limits::FUNCTION_REPORTS_MAX)),
         }))
@@ -56,30 +57,25 @@ impl Function {
         &self.0.places
     }
 
-    /// This runtime's connection. One that breaks is made again by the next call.
-    pub(crate) fn channel(&self) -> Channel {
+    /// This runtime's connection, so that a call changes no thread. One that has ended is made again.
+    pub(crate) async fn here(&self) -> base::Result<Line> {
         let runtime = tokio::runtime::Handle::current().id();
-        let mut channels = self.0.channels.lock();
-        if let Some((_, channel)) = channels.iter().find(|(owner, _)| *owner == runtime) {
-            return channel.clone();
+        if let Some(line) = self.open(runtime) {
+            return Ok(line);
         }
-        let channel = self.connect();
-        channels.push((runtime, channel.clone()));
-        channel
+        let _one_at_a_time = self.0.connecting.lock().await;
+        if let Some(line) = self.open(runtime) {
+            return Ok(line);
+        }
+        let (line, _driven) = self.line().await?;
+        self.0.lines.lock().insert(runtime, line.clone());
+        Ok(line)
     }
 
-    fn connect(&self) -> Channel {
-        let authority = self.0.authority.clone();
-        let endpoint = Endpoint::from_shared(format!("http://{authority}"))
-            .unwrap_or_else(|_| Endpoint::from_static("http://function"))
-            .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
-        let connect = move |_| {
-            let authority = authority.clone();
-            async move { connect(&authority).await.map(TokioIo::new).map_err(NotConnected) }
-        };
-        endpoint.connect_with_connector_lazy(tower::service_fn(connect))
+    fn open(&self, runtime: tokio::runtime::Id) -> Option<Line> {
+        let lines = self.0.lines.lock();
+        let line = lines.get(&runtime)?;
+        (!line.requests.is_closed()).then(|| line.clone())
     }
 
     /// A connection of its own, and the task that ends when that does.
@@ -92,14 +88,17 @@ impl Function {
             .keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
+            .initial_stream_window_size(limits::FUNCTION_WINDOW_BYTES)
+            .initial_connection_window_size(limits::FUNCTION_CONNECTION_WINDOW_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|cause| self.unreachable(&cause))?;
         let driven = task::spawn("user function", async move { drop(connection.await) });
-        let line = Line {
-            requests,
-            authority: self.authority().to_owned(),
-        };
+        let authority = self
+            .authority()
+            .parse()
+            .map_err(|cause| self.unreachable(&cause))?;
+        let line = Line { requests, authority };
         Ok((line, driven))
     }
 
@@ -114,37 +113,16 @@ impl Function {
         let Ok(permit) = self.0.reports.clone().try_acquire_owned() else {
             return;
         };
-        let mut client = EntityDiscoveryClient::new(self.channel());
+        let function = self.clone();
         drop(task::spawn("report", async move {
-            let told = client.report_error(UserFunctionError { message });
+            let told = async {
+                let mut client = EntityDiscoveryClient::new(function.here().await.ok()?);
+                client.report_error(UserFunctionError { message }).await.ok()
+            };
             drop(timeout(limits::FUNCTION_REPORT, told).await);
             drop(permit);
         }));
     }
-}
-
-/// A connection that never came about.
-#[derive(Debug)]
-struct NotConnected(std::io::Error);
-
-impl std::fmt::Display for NotConnected {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for NotConnected {}
-
-/// Why there was no connection for a call, if that is why it failed.
-pub(crate) fn not_connected(status: &Status) -> Option<String> {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if let Some(NotConnected(why)) = error.downcast_ref() {
-            return Some(why.to_string());
-        }
-        cause = error.source();
-    }
-    None
 }
 
 async fn connect(authority: &str) -> std::io::Result<Corked<TcpStream>> {
@@ -160,7 +138,7 @@ async fn connect(authority: &str) -> std::io::Result<Corked<TcpStream>> {
 #[derive(Clone)]
 pub(crate) struct Line {
     requests: http2::SendRequest<Body>,
-    authority: String,
+    authority: Authority,
 }
 
 impl tower::Service<Request<Body>> for Line {
@@ -173,9 +151,10 @@ impl tower::Service<Request<Body>> for Line {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let uri = Uri::builder().scheme("http").authority(self.authority.as_str());
-        if let Ok(uri) = uri.path_and_query(path).build() {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }
         Box::pin(self.requests.send_request(request))

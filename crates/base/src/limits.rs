@@ -397,6 +397,9 @@ pub const FUNCTION_REPORTS_MAX: usize = 64;
 /// Pauses between attempts to reach a user function.
 pub const FUNCTION_PAUSE_MIN: Duration = Duration::from_millis(200);
 pub const FUNCTION_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// HTTP/2 from user functions: what may be on its way on a stream and on a connection, bytes.
+pub const FUNCTION_WINDOW_BYTES: u32 = 1 << 20;
+pub const FUNCTION_CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// What a function says at once, and what it says it has, bytes; requests of its clients.
 pub const FUNCTION_MESSAGE_BYTES_MAX: usize = 12 << 20;
 pub const FUNCTION_SPEC_BYTES_MAX: usize = 16 << 20;

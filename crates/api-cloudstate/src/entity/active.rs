@@ -18,7 +18,6 @@ use super::kind::{self, EventSourced, Kind, Said, Value};
 use super::stream::Stream;
 use super::{Asked, Entities, Outcome};
 use crate::error::Refusal;
-use crate::function;
 use crate::routing::Router;
 use crate::spec::{self, Dialect, Service};
 
@@ -100,7 +99,7 @@ impl Entity {
     async fn open<K: Kind>(&mut self) -> Result<Open<K>, Refusal> {
         let engine = self.entities.engine().clone();
         let kept = K::kept(&*engine, &self.address, &self.service, &self.id).await?;
-        let mut stream = Stream::<K>::open(self.service.function.channel());
+        let mut stream = Stream::<K>::open(self.service.function.here().await?);
         stream.say(kept.init).await;
         let mut said = kept.snapshot;
         while said < kept.sequence {
@@ -338,9 +337,6 @@ impl Entity {
             }
             None => Refusal::Failed(format!("Unexpected {} termination", K::NAME)),
             Some(Err(status)) => {
-                if let Some(why) = function::not_connected(&status) {
-                    return self.service.function.unreachable(&why).into();
-                }
                 tracing::warn!(entity = self.name(), %status, "the stream of an entity broke");
                 Refusal::Failed(format!("Unexpected {} termination", K::NAME))
             }

@@ -5,12 +5,12 @@ use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::kind::Kind;
 use crate::error::not_ready;
+use crate::function::Line;
 
 pub(super) struct Stream<K: Kind> {
     /// `None`: nothing more is said.
@@ -26,10 +26,10 @@ enum Heard<M> {
 }
 
 impl<K: Kind> Stream<K> {
-    pub(super) fn open(channel: Channel) -> Stream<K> {
+    pub(super) fn open(line: Line) -> Stream<K> {
         let (out, said) = mpsc::channel(limits::ENTITY_MESSAGES_AHEAD);
         let opening = Box::pin(async move {
-            let mut client = tonic::client::Grpc::new(channel)
+            let mut client = tonic::client::Grpc::new(line)
                 .max_decoding_message_size(limits::FUNCTION_MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(usize::MAX);
             client.ready().await.map_err(not_ready)?;

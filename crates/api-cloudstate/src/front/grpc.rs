@@ -160,7 +160,7 @@ impl Call {
                         let outcome = action::outcome(response);
                         call.router.carry_out(call.ask.clone(), outcome).await
                     }
-                    Err(status) => Err(action::refusal(&call.ask, status)),
+                    Err(status) => Err(Refusal::from(status)),
                 };
                 match answer {
                     Ok(Answer { payload: None, .. }) => {}
