@@ -77,6 +77,8 @@ mod tests {
             &codes::APP_UNREACHABLE,
             &codes::INVOKE_FAILED,
         ];
-        assert_eq!(all, [&of_others[..], &of_this_family[..]].concat());
+        let of_later_others = [&codes::FUNCTION_UNREACHABLE];
+        let expected = [&of_others[..], &of_this_family, &of_later_others].concat();
+        assert_eq!(all, expected);
     }
 }

@@ -28,7 +28,7 @@ impl Default for Places {
 }
 
 /// Whoever holds it wants room.
-pub(super) struct Wanting<'a>(&'a Places);
+struct Wanting<'a>(&'a Places);
 
 impl Drop for Wanting<'_> {
     fn drop(&mut self) {
