@@ -38,6 +38,21 @@ pub(super) async fn all_pass(world: &World) {
     what_cannot_be_done_is_told(world).await;
 }
 
+/// What the SDK of dialect L can do: one request, and one or many answers.
+pub(super) async fn old_dialect(world: &World) {
+    let mut grpc = world.grpc().await;
+    let doubled: Number = grpc
+        .call("/com.example.numbers.Numbers/Double", Number { value: 21 })
+        .await
+        .expect("twice");
+    assert_eq!(doubled.value, 42);
+    let count: Vec<Number> = grpc
+        .stream("/com.example.numbers.Numbers/Count", numbers(&[4]))
+        .await
+        .expect("numbers");
+    assert_eq!(count, numbers(&[1, 2, 3, 4]));
+}
+
 async fn numbers_are_served(world: &World) {
     let mut grpc = world.grpc().await;
     let doubled: Number = grpc

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tonic::Code;
 
-use super::function::{GO, PYTHON, PYTHON_WITH_SNAPSHOTS, Sdk};
+use super::function::{GO, JAVASCRIPT, PYTHON, PYTHON_WITH_SNAPSHOTS, Sdk};
 use super::world::{Grpc, World};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -84,6 +84,9 @@ pub(super) async fn all_pass(sdk: &Sdk) {
     more_entities_than_streams(&world).await;
     world = snapshots_and_replay(world).await;
     the_function_comes_back(&mut world, sdk).await;
+    if sdk.name == JAVASCRIPT.name {
+        super::actions::old_dialect(&world).await;
+    }
     if sdk.name == GO.name {
         super::actions::all_pass(&world).await;
         a_value_is_kept(world).await;
