@@ -143,7 +143,6 @@ impl Belay {
     async fn start(start: Start) -> Belay {
         let data = start.data();
         std::fs::create_dir_all(&data).expect("a data directory");
-        let _ = std::fs::remove_file(data.join("endpoints.json"));
         let mut child = start
             .command()
             .stdout(Stdio::null())
@@ -289,7 +288,8 @@ async fn endpoints(child: &mut Child, start: &Start) -> serde_json::Value {
         }
         assert!(
             tokio::time::Instant::now() < until,
-            "belay did not listen within {PATIENCE:?}"
+            "belay did not listen within {PATIENCE:?}:\n{}",
+            std::fs::read_to_string(start.log()).unwrap_or_default()
         );
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }

@@ -167,10 +167,15 @@ impl Part {
     }
 }
 
+/// A part that is gone is not asked for any more; one that failed for good still is.
 impl Drop for Part {
     fn drop(&mut self) {
-        self.registry
-            .change(|parts| drop(parts.by_name.remove(&self.name)));
+        self.registry.change(|parts| {
+            let stays = |(_, state): &(Weight, State)| matches!(state, State::Failed(_));
+            if !parts.by_name.get(&self.name).is_some_and(stays) {
+                parts.by_name.remove(&self.name);
+            }
+        });
     }
 }
 
@@ -189,6 +194,17 @@ mod tests {
         assert_eq!(readiness.missing()[0].reason, "starting");
         engine.ready();
         assert!(readiness.missing().is_empty() && readiness.is_serving());
+    }
+
+    #[test]
+    fn what_failed_for_good_outlives_its_part() {
+        let readiness = Readiness::default();
+        let engine = readiness.part("engine", Weight::Essential);
+        drop(readiness.part("component files", Weight::Essential));
+        engine.failed("a write failed");
+        drop(engine);
+        assert_eq!(names(&readiness.failed()), ["engine"]);
+        assert_eq!(names(&readiness.missing()), ["engine"]);
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl EndpointsFile {
         }
         Ok(EndpointsFile { path })
     }
+
+    /// For a process that stops because something failed, such as the disk: on a full one the next process has only the
+    /// blocks of this file.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
+    }
 }
 
 /// In place, and never shorter than it was: what is behind the text is blank.
@@ -123,6 +129,14 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
         let error = Endpoints::read(folder.path()).expect_err("nothing is there");
         assert_eq!(error.code(), codes::NOT_RUNNING);
+    }
+
+    #[test]
+    fn what_failed_leaves_its_file_to_the_next() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = EndpointsFile::write(folder.path(), &endpoints()).expect("writable");
+        file.leave();
+        assert_eq!(Endpoints::read(folder.path()).expect("still there"), endpoints());
     }
 
     #[test]

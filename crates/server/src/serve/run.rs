@@ -112,7 +112,11 @@ impl Bound {
         serving.drain().await;
         shutdown.run_hooks().await;
         serving.stop_administration().await;
-        drop(file);
+        let failed = !readiness.failed().is_empty();
+        match file {
+            Some(file) if failed => file.leave(),
+            _ => drop(file),
+        }
         serving.end(traces).await;
         tracing::info!("stopped");
         outcome
