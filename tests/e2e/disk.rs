@@ -3,11 +3,16 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tests::volume::Volume;
 use tests::{Belay, Layotto, eventually};
 use tonic::{Code, Status};
 use wire::layotto::{DeleteStateRequest, GetStateRequest, PublishEventRequest, SaveStateRequest, StateItem};
+
+use super::cloudstate::carts::{ADD, cart, item};
+use super::cloudstate::function::GO;
+use super::cloudstate::world::World;
 
 const STORE: &str = "state_demo";
 const VALUE_BYTES: usize = 64 << 10;
@@ -86,6 +91,15 @@ fn check_refused(status: &Status) {
     );
 }
 
+/// The front door of user functions says the code in the text.
+#[track_caller]
+fn no_room(refusal: &Status) {
+    assert!(
+        refusal.code() == Code::ResourceExhausted && refusal.message().starts_with("BLY0036: "),
+        "{refusal:?}"
+    );
+}
+
 /// Saves one byte again and again until that is refused, which is when the server looks at the disk.
 async fn refused(client: &mut Layotto) -> Status {
     eventually("a refusal for want of space", || {
@@ -152,6 +166,60 @@ async fn a_nearly_full_disk_takes_deletes_only_until_there_is_room() {
     volume.make_room();
     taken_again(&mut client, 1_000).await;
     assert!(get(&mut client, 1_000).await == value(1_000));
+}
+
+/// A cart of the Go SDK, which believes an event before it is stored: what was refused must not be seen later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entities_on_a_full_disk_keep_what_was_acknowledged_and_no_more() {
+    let volume = Arc::new(Volume::mount(160).await);
+    let world = World::start_on(&GO, "engine: { reserve_mib: 32 }", volume.clone()).await;
+    let mut taken = 0;
+    let mut add = async |world: &World, quantity| -> Result<i32, Status> {
+        let asked = world
+            .grpc()
+            .await
+            .call::<_, ()>(ADD, item("ann", "tea", quantity))
+            .await;
+        asked.map(|()| {
+            taken += quantity;
+            taken
+        })
+    };
+    let kept = async |world: &World| {
+        let cart = cart(&mut world.grpc().await, "ann").await;
+        cart.lines().first().map_or(0, |(_, quantity)| *quantity)
+    };
+    add(&world, 5).await.expect("there is room");
+    volume.fill(16 * MIB);
+    let mut before = kept(&world).await;
+    let refusal = loop {
+        match add(&world, 7).await {
+            Ok(taken) => before = taken,
+            Err(refusal) => break refusal,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    no_room(&refusal);
+    assert_eq!(
+        kept(&world).await,
+        before,
+        "the function has forgotten what was refused"
+    );
+
+    let world = world.restart_belay().await;
+    no_room(&add(&world, 7).await.expect_err("there is still no room"));
+    assert_eq!(kept(&world).await, before);
+
+    volume.make_room();
+    let until = tokio::time::Instant::now() + tests::PATIENCE;
+    let after = loop {
+        match add(&world, 1).await {
+            Ok(taken) => break taken,
+            Err(refusal) => assert!(tokio::time::Instant::now() < until, "{refusal:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((after, kept(&world).await), (before + 1, before + 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

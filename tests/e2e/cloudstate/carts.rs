@@ -7,15 +7,15 @@ use super::function::{GO, JAVASCRIPT, PYTHON, PYTHON_WITH_SNAPSHOTS, Sdk};
 use super::world::{Grpc, World};
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct AddLineItem {
+pub(crate) struct AddLineItem {
     #[prost(string, tag = "1")]
-    pub(super) user_id: String,
+    pub(crate) user_id: String,
     #[prost(string, tag = "2")]
-    pub(super) product_id: String,
+    pub(crate) product_id: String,
     #[prost(string, tag = "3")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(int32, tag = "4")]
-    pub(super) quantity: i32,
+    pub(crate) quantity: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -27,9 +27,9 @@ struct RemoveLineItem {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GetShoppingCart {
+pub(crate) struct GetShoppingCart {
     #[prost(string, tag = "1")]
-    pub(super) user_id: String,
+    pub(crate) user_id: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -43,16 +43,16 @@ struct LineItem {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Cart {
+pub(crate) struct Cart {
     #[prost(message, repeated, tag = "1")]
     items: Vec<LineItem>,
 }
 
-pub(super) const ADD: &str = "/com.example.shoppingcart.ShoppingCart/AddItem";
+pub(crate) const ADD: &str = "/com.example.shoppingcart.ShoppingCart/AddItem";
 const REMOVE: &str = "/com.example.shoppingcart.ShoppingCart/RemoveItem";
-pub(super) const GET: &str = "/com.example.shoppingcart.ShoppingCart/GetCart";
+pub(crate) const GET: &str = "/com.example.shoppingcart.ShoppingCart/GetCart";
 
-pub(super) fn item(user: &str, product: &str, quantity: i32) -> AddLineItem {
+pub(crate) fn item(user: &str, product: &str, quantity: i32) -> AddLineItem {
     AddLineItem {
         user_id: user.into(),
         product_id: product.into(),
@@ -63,7 +63,7 @@ pub(super) fn item(user: &str, product: &str, quantity: i32) -> AddLineItem {
 
 impl Cart {
     /// Products and quantities.
-    pub(super) fn lines(&self) -> Vec<(&str, i32)> {
+    pub(crate) fn lines(&self) -> Vec<(&str, i32)> {
         let lines = self.items.iter();
         lines
             .map(|item| (item.product_id.as_str(), item.quantity))
@@ -71,12 +71,12 @@ impl Cart {
     }
 }
 
-pub(super) async fn cart(grpc: &mut Grpc, user: &str) -> Cart {
+pub(crate) async fn cart(grpc: &mut Grpc, user: &str) -> Cart {
     let get = GetShoppingCart { user_id: user.into() };
     grpc.call(GET, get).await.expect("a cart")
 }
 
-pub(super) async fn all_pass(sdk: &Sdk) {
+pub(crate) async fn all_pass(sdk: &Sdk) {
     let mut world = World::start(sdk).await;
     a_cart_over_http(&world, sdk).await;
     a_cart_over_grpc(&world, sdk).await;

@@ -16,9 +16,11 @@ use serde_json::json;
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
+use super::carts::{ADD, cart, item};
 use super::function::{GO, JAVASCRIPT, Sdk};
 use super::world::World;
 
+const ADD_VALUE: &str = "/com.example.valueentity.shoppingcart.ShoppingCart/AddItem";
 const CARTS: usize = 16;
 const ROUNDS: u64 = 20;
 const ROUNDS_LONG: u64 = 300;
@@ -38,6 +40,52 @@ async fn of_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_javascript() {
     rounds(&JAVASCRIPT, if tests::long() { ROUNDS_LONG } else { ROUNDS / 2 }).await;
+}
+
+/// Nothing of the answer can leave, so Belay dies between its journal and that answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn between_the_journal_and_the_answer() {
+    for sdk in [&GO, &JAVASCRIPT] {
+        let world = World::start(sdk).await;
+        let events = "SELECT * FROM entity_events WHERE entity_id = 'ann'";
+        let world = dies_unanswered(world, ADD, events).await;
+        assert_eq!(world.sql(events).await.len(), 1, "{}", sdk.name);
+        let mut grpc = world.grpc().await;
+        assert_eq!(cart(&mut grpc, "ann").await.lines(), [("tea", 3)], "{}", sdk.name);
+        // Who hears nothing asks again, and that is another command.
+        let again: Result<(), _> = grpc.call(ADD, item("ann", "tea", 3)).await;
+        again.expect("it is served again");
+        assert_eq!(world.sql(events).await.len(), 2, "{}", sdk.name);
+        assert_eq!(cart(&mut grpc, "ann").await.lines(), [("tea", 6)], "{}", sdk.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn between_the_value_and_the_answer() {
+    let values = "SELECT * FROM entity_values WHERE entity_id = 'ann'";
+    let world = dies_unanswered(World::start(&GO).await, ADD_VALUE, values).await;
+    assert_eq!(world.sql(values).await.len(), 1);
+    let kept = world.json("/ve/carts/ann").await;
+    assert_eq!(
+        kept["items"],
+        json!([{"productId": "tea", "name": "A tea", "quantity": 3}])
+    );
+}
+
+/// Adds to ann's cart, and kills Belay when the rows are there and the answer is not.
+async fn dies_unanswered(world: World, path: &'static str, rows: &str) -> World {
+    let mut deaf = world.deaf().await;
+    let mut asked = JoinSet::new();
+    asked.spawn(async move { deaf.call::<_, ()>(path, item("ann", "tea", 3)).await });
+    tests::eventually("what the command changes to be stored", || async {
+        (!world.sql(rows).await.is_empty()).then_some(())
+    })
+    .await;
+    assert!(asked.try_join_next().is_none(), "the answer has not left");
+    let world = world.restart_belay().await;
+    let heard = asked.join_next().await.expect("one").expect("a client");
+    heard.expect_err("the connection is gone, and the answer with it");
+    world
 }
 
 async fn rounds(sdk: &'static Sdk, rounds: u64) {

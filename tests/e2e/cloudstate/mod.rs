@@ -2,7 +2,8 @@
 //! and HTTP.
 
 mod actions;
-mod carts;
+pub(crate) mod carts;
+mod clients;
 pub(crate) mod crashes;
 pub(crate) mod function;
 pub(crate) mod world;

@@ -1,5 +1,6 @@
 //! A Belay, a user function, and clients of both kinds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::Belay;
+use tests::volume::Volume;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
@@ -33,10 +35,19 @@ impl World {
 
     /// `config`: further lines of `belay.yaml`.
     pub(crate) async fn start_with(sdk: &Sdk, config: &str) -> World {
+        World::start_belay(sdk, config, async |config| Belay::run(config).await).await
+    }
+
+    /// With its data on that volume.
+    pub(crate) async fn start_on(sdk: &Sdk, config: &str, volume: Arc<Volume>) -> World {
+        World::start_belay(sdk, config, async |config| Belay::run_on(config, volume).await).await
+    }
+
+    async fn start_belay(sdk: &Sdk, config: &str, start: impl AsyncFnOnce(&str) -> Belay) -> World {
         let work = tempfile::tempdir().expect("a temporary folder");
         let function = Function::start(sdk, work.path()).await;
         let url = format!("http://127.0.0.1:{}", function.port);
-        let belay = Belay::run(&format!("functions: [{{ url: '{url}' }}]\n{config}")).await;
+        let belay = start(&format!("functions: [{{ url: '{url}' }}]\n{config}")).await;
         let world = World {
             belay,
             function,
@@ -126,10 +137,17 @@ impl World {
         }
     }
 
+    fn door(&self) -> Endpoint {
+        Endpoint::from_shared(format!("http://{}", self.belay.functions)).expect("an address")
+    }
+
     pub(crate) async fn grpc(&self) -> Grpc {
-        let channel = Endpoint::from_shared(format!("http://{}", self.belay.functions));
-        let channel = channel.expect("an address").connect().await.expect("it listens");
-        Grpc(tonic::client::Grpc::new(channel))
+        Grpc::to(&self.door()).await
+    }
+
+    /// A client that takes not one byte of an answer, so that none can leave.
+    pub(crate) async fn deaf(&self) -> Grpc {
+        Grpc::to(&self.door().initial_stream_window_size(0)).await
     }
 }
 
@@ -138,6 +156,11 @@ impl World {
 pub(crate) struct Grpc(tonic::client::Grpc<Channel>);
 
 impl Grpc {
+    async fn to(door: &Endpoint) -> Grpc {
+        let channel = door.connect().await.expect("it listens");
+        Grpc(tonic::client::Grpc::new(channel))
+    }
+
     pub(crate) async fn call<In, Out>(&mut self, path: &'static str, message: In) -> Result<Out, Status>
     where
         In: prost::Message + 'static,

@@ -171,6 +171,35 @@ const STEPS: &[Step] = &[
         advice: "see whether pip reaches its index; the versions are in requirements.txt",
     },
     Step {
+        name: "clients of Cloudstate's front door",
+        languages: &[Js],
+        run: |_| {
+            build(
+                "tests/cloudstate/clients",
+                "npm",
+                &["ci", "--no-audit", "--no-fund"],
+            )
+        },
+        advice: "see whether npm reaches its registry; package-lock.json must fit package.json",
+    },
+    Step {
+        name: "grpcurl",
+        languages: &[Go],
+        run: |_| {
+            build(
+                "tests/cloudstate/grpcurl",
+                "go",
+                &[
+                    "build",
+                    "-o",
+                    "target/grpcurl",
+                    "github.com/fullstorydev/grpcurl/cmd/grpcurl",
+                ],
+            )
+        },
+        advice: "see whether Go reaches its module proxy; go.sum must fit go.mod",
+    },
+    Step {
         name: "Restate's Python SDK",
         languages: &[Python],
         run: |_| {

@@ -1,5 +1,7 @@
 //! gRPC reflection over what is served now.
 
+use std::sync::LazyLock;
+
 use base::limits;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
@@ -8,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::catalog::Catalog;
+use crate::transcode::descriptors::Descriptors;
 
 use v1::server_reflection_request::MessageRequest as Asked;
 use v1::server_reflection_response::MessageResponse as Told;
@@ -18,6 +21,15 @@ const OWN: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection",
     "grpc.health.v1.Health",
 ];
+
+static OWN_DESCRIPTORS: LazyLock<[Descriptors; OWN.len()]> = LazyLock::new(|| {
+    [
+        v1::FILE_DESCRIPTOR_SET,
+        v1alpha::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+    ]
+    .map(|set| Descriptors::build(set).expect("published descriptors can be read"))
+});
 
 #[derive(Clone)]
 pub(super) struct Reflection(Catalog);
@@ -41,16 +53,17 @@ impl Reflection {
 
     fn answer(&self, question: Asked) -> Told {
         let now = self.0.now();
-        let specs = || now.specs().map(|spec| &spec.descriptors);
+        let users = now.specs().map(|spec| &spec.descriptors);
+        let mut all = users.chain(OWN_DESCRIPTORS.iter());
         match question {
-            Asked::FileByFilename(name) => files(specs().find_map(|all| all.file_by_name(&name))),
-            Asked::FileContainingSymbol(symbol) => files(specs().find_map(|all| all.file_by_symbol(&symbol))),
-            Asked::FileContainingExtension(wanted) => files(specs().find_map(|all| {
+            Asked::FileByFilename(name) => files(all.find_map(|set| set.file_by_name(&name))),
+            Asked::FileContainingSymbol(symbol) => files(all.find_map(|set| set.file_by_symbol(&symbol))),
+            Asked::FileContainingExtension(wanted) => files(all.find_map(|set| {
                 let number = wanted.extension_number.try_into().ok()?;
-                all.file_by_extension(&wanted.containing_type, number)
+                set.file_by_extension(&wanted.containing_type, number)
             })),
             Asked::AllExtensionNumbersOfType(message) => {
-                let numbers = specs().find_map(|all| all.extension_numbers(&message));
+                let numbers = all.find_map(|set| set.extension_numbers(&message));
                 let numbers = numbers.unwrap_or_default().into_iter();
                 Told::AllExtensionNumbersResponse(v1::ExtensionNumberResponse {
                     base_type_name: message,

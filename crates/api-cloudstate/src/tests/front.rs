@@ -358,6 +358,17 @@ async fn reflection_finds_files_and_what_is_unknown_is_an_empty_list() {
     for name in ["t.Nobody", ""] {
         assert_eq!(files(reflected(&door, symbol(name)).await), [""; 0], "{name}");
     }
+    let own = [
+        ("grpc.health.v1.Health.Check", "health.proto"),
+        ("grpc.reflection.v1.ServerReflection", "reflection_v1.proto"),
+        (
+            "grpc.reflection.v1alpha.ServerReflection",
+            "reflection_v1alpha.proto",
+        ),
+    ];
+    for (name, file) in own {
+        assert_eq!(files(reflected(&door, symbol(name)).await), [file], "{name}");
+    }
     let named = MessageRequest::FileByFilename("google/api/http.proto".into());
     assert_eq!(files(reflected(&door, named).await), ["google/api/http.proto"]);
     let named = MessageRequest::FileByFilename("nobody.proto".into());
