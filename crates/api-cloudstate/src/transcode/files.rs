@@ -6,6 +6,7 @@
 //! | the same file again                             | left out                                             |
 //! | another file of the same name                   | refused                                              |
 //! | an empty file                                   | left out                                             |
+//! | an empty syntax                                 | left out: it is that of proto2                       |
 //! | `google/protobuf/*`, or nothing where it is imported | our own copy is used                            |
 //! | an import that differs from a file in its folder only | taken for that file, with a note               |
 //! | an import of nothing in the set                 | left out, with a note: what defines options is often missing |
@@ -57,8 +58,8 @@ struct Head {
     public: Vec<i32>,
     #[prost(int32, repeated, packed = "false", tag = "11")]
     weak: Vec<i32>,
-    #[prost(string, tag = "12")]
-    syntax: String,
+    #[prost(string, optional, tag = "12")]
+    syntax: Option<String>,
 }
 
 impl Files {
@@ -119,7 +120,7 @@ fn told<'a>(chain: impl Iterator<Item = &'a str>) -> String {
 fn distinct(files: Vec<Bytes>, known: &DescriptorPool) -> Result<BTreeMap<String, (Head, Bytes)>, String> {
     let mut distinct: BTreeMap<String, (Head, Bytes)> = BTreeMap::new();
     for encoded in files.into_iter().filter(|encoded| !encoded.is_empty()) {
-        let head = Head::decode(encoded.clone())
+        let mut head = Head::decode(encoded.clone())
             .map_err(|error| format!("a file of the descriptor set cannot be read: {error}"))?;
         if head.name.is_empty() {
             return Err("a file of the descriptor set has no name".into());
@@ -128,6 +129,10 @@ fn distinct(files: Vec<Bytes>, known: &DescriptorPool) -> Result<BTreeMap<String
             continue;
         }
         check_syntax(&head)?;
+        let encoded = match head.syntax.take_if(|syntax| syntax.is_empty()) {
+            Some(_) => without(&encoded, &[SYNTAX]).into(),
+            None => encoded,
+        };
         match distinct.get(&head.name) {
             Some((_, first)) if same(first, &encoded) => {}
             Some(_) => {
@@ -144,12 +149,15 @@ fn distinct(files: Vec<Bytes>, known: &DescriptorPool) -> Result<BTreeMap<String
     Ok(distinct)
 }
 
+/// Of a file.
+const SYNTAX: u32 = 12;
+
 /// prost-reflect panics at others.
 fn check_syntax(head: &Head) -> Result<(), String> {
     let Head { name, syntax, .. } = head;
-    match syntax.as_str() {
-        "" | "proto2" | "proto3" => Ok(()),
-        _ => Err(format!(
+    match syntax.as_deref() {
+        None | Some("" | "proto2" | "proto3") => Ok(()),
+        Some(syntax) => Err(format!(
             "{name} has syntax {syntax:?}: only proto2 and proto3 are known"
         )),
     }
@@ -242,7 +250,7 @@ fn relinked(head: &Head, encoded: &Bytes, imports: &[String], places: &[Option<u
         weak: head.weak.iter().filter_map(moved).collect(),
         syntax: head.syntax.clone(),
     };
-    let mut file = BytesMut::from(without(encoded, &[1, 3, 10, 11, 12]).as_slice());
+    let mut file = BytesMut::from(without(encoded, &[1, 3, 10, 11, SYNTAX]).as_slice());
     file.extend_from_slice(&replaced.encode_to_vec());
     file.freeze()
 }

@@ -257,6 +257,24 @@ fn a_long_chain_of_imports_is_followed() {
 }
 
 #[test]
+fn an_empty_syntax_is_that_of_proto2() {
+    let old = FileDescriptorProto {
+        name: Some("old.proto".into()),
+        message_type: vec![DescriptorProto {
+            name: Some("Old".into()),
+            ..Default::default()
+        }],
+        syntax: Some(String::new()),
+        ..Default::default()
+    };
+    let old = Set {
+        files: vec![old.encode_to_vec()],
+    };
+    let built = old.build().expect("it is what older compilers mean");
+    assert!(built.message("Old").is_some());
+}
+
+#[test]
 fn what_is_no_set_is_refused() {
     let text = Descriptors::build(b"no set").expect_err("refused");
     assert!(text.starts_with("the descriptor set cannot be read: "), "{text}");
