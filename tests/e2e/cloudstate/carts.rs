@@ -85,7 +85,7 @@ pub(crate) async fn all_pass(sdk: &Sdk) {
     world = snapshots_and_replay(world).await;
     the_function_comes_back(&mut world, sdk).await;
     if sdk.name == JAVASCRIPT.name {
-        super::actions::old_dialect(&world).await;
+        super::actions::in_both_dialects(&world).await;
     }
     if sdk.name == GO.name {
         super::actions::all_pass(&world).await;
