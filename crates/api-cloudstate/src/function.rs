@@ -63,7 +63,10 @@ impl Function {
         if let Some(line) = self.open(runtime) {
             return Ok(line);
         }
-        let _one_at_a_time = self.0.connecting.lock().await;
+        // Whoever waits longer than one attempt takes is not queued behind the next ones.
+        let _one_at_a_time = timeout(limits::FUNCTION_CONNECT, self.0.connecting.lock())
+            .await
+            .map_err(|_| self.unreachable(&"no connection in time"))?;
         if let Some(line) = self.open(runtime) {
             return Ok(line);
         }
@@ -158,5 +161,27 @@ impl tower::Service<Request<Body>> for Line {
             *request.uri_mut() = uri;
         }
         Box::pin(self.requests.send_request(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_attempts_of_all_others() {
+        let function = Function::at("127.0.0.1:1");
+        let _endless = function.0.connecting.lock().await;
+        let begin = tokio::time::Instant::now();
+        let waiting = (0..100).map(|_| function.here());
+        for told in futures::future::join_all(waiting).await {
+            let error = told.err().expect("nobody is there");
+            assert_eq!(error.code(), codes::FUNCTION_UNREACHABLE);
+        }
+        assert!(
+            begin.elapsed() < 2 * limits::FUNCTION_CONNECT,
+            "{:?}",
+            begin.elapsed()
+        );
     }
 }
